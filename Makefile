@@ -1,0 +1,49 @@
+# Every command a user has. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules
+
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+VENV := .venv
+BIN := $(VENV)/bin
+# The first interpreter that is new enough; PYTHON=… overrides.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+# cmake and ninja come from PATH or, where there are none, from the wheels.
+export PATH := $(PATH):$(CURDIR)/$(BIN)
+
+.PHONY: help
+help: ## list the commands
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: prerequisites
+prerequisites:
+	@[ -n "$(PYTHON)" ] || { echo "veloz: no Python 3.11 or newer found. Install it: apt install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { v=$$($(PYTHON) -c 'import sys; print("python%d.%d" % sys.version_info[:2])'); \
+		echo "veloz: $(PYTHON) cannot make a virtual environment. Install it: apt install $$v-venv" >&2; exit 1; }
+	@command -v $${CXX:-g++} >/dev/null || { echo "veloz: no C++ compiler found ($${CXX:-g++}). Install it: apt install g++" >&2; exit 1; }
+
+# The installer, its hash checked by pip; everything else is then installed by it, hashes checked too.
+$(BIN)/uv: requirements.lock | prerequisites
+	@echo "setting up $(VENV)"
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock
+	@touch $@
+
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -c requirements.lock -r pyproject.toml
+
+$(VENV)/.run: pyproject.toml requirements.lock | $(BIN)/uv
+	@$(INSTALL) --extra app --extra local && touch $@
+
+$(VENV)/.test: pyproject.toml requirements.lock | $(BIN)/uv
+	@$(INSTALL) --extra app --extra local --extra test && touch $@ $(VENV)/.run
+
+.PHONY: setup
+setup: $(VENV)/.test ## install what `make run` and `make test` need into .venv
+
+.PHONY: lock
+lock: $(BIN)/uv ## write requirements.lock anew from pyproject.toml (UPGRADE=1 takes newer versions)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) -o requirements.lock pyproject.toml
