@@ -47,3 +47,41 @@ setup: $(VENV)/.test ## install what `make run` and `make test` need into .venv
 lock: $(BIN)/uv ## write requirements.lock anew from pyproject.toml (UPGRADE=1 takes newer versions)
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) -o requirements.lock pyproject.toml
+
+.PHONY: engine
+engine: $(VENV)/.run ## build the release engine
+	@$(BIN)/python -m app.build release
+
+.PHONY: run
+run: $(VENV)/.run ## the whole system on this machine; ARGS="--help" lists its options
+	@$(BIN)/python -m app local $(ARGS)
+
+ENGINE_TEST = cd engine && cmake --preset $(1) && cmake --build --preset $(1) -j $(JOBS) && ctest --preset $(1) -j $(JOBS)
+
+.PHONY: test test-engine test-python
+test: test-engine test-python ## everything that can be checked on this machine
+test-engine: $(VENV)/.test
+	$(call ENGINE_TEST,release)
+	$(call ENGINE_TEST,asan)
+test-python: $(VENV)/.test
+	$(BIN)/python -m pytest $(ARGS)
+
+CXX_SOURCES = $(shell git ls-files -co --exclude-standard 'engine/*.cpp' 'engine/*.hpp' 'engine/*.h')
+
+.PHONY: lint
+lint: $(VENV)/.test ## ruff, mypy --strict and clang-format, changing nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(CXX_SOURCES)
+
+.PHONY: format
+format: $(VENV)/.test ## put Python and C++ sources into the form `make lint` asks for
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CXX_SOURCES)
+
+.PHONY: clean
+clean: ## remove what was built; .veloz, the data, stays
+	rm -rf $(VENV) engine/build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,104 @@
+"""Child processes that end with us, however we end."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+CAPABILITY_BITS = {"dac_override": 1, "dac_read_search": 2}  # linux/capability.h
+STOP_SECONDS = 30
+
+
+class ChildError(Exception):
+    """A child that did not start or did not live, in words for the person at the terminal."""
+
+
+class User(NamedTuple):
+    """Who a child runs as."""
+
+    uid: int
+    gid: int
+
+
+class Child(NamedTuple):
+    """A running program: its process, the signal that stops it cleanly, and its log."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    stop_signal: signal.Signals
+    log: Path
+
+
+def bound_to_us(command: list[str], stop_signal: signal.Signals, user: User | None = None) -> list[str]:
+    """The command under setpriv: stopped by `stop_signal` when the thread that starts it ends; run as `user` by root.
+
+    A clone may lie where only root can enter (mode 0700); a capability to search directories makes up for that.
+    """
+    prefix = ["setpriv", "--pdeathsig", stop_signal.name.removeprefix("SIG")]
+    if user is not None and os.geteuid() == 0:
+        prefix += ["--reuid", str(user.uid), "--regid", str(user.gid), "--clear-groups", "--no-new-privs"]
+        held = int(Path("/proc/self/status").read_text().split("CapEff:")[1].split()[0], 16)
+        for name in ("dac_read_search", "dac_override"):
+            if held >> CAPABILITY_BITS[name] & 1:
+                prefix += ["--inh-caps", f"-all,+{name}", "--ambient-caps", f"-all,+{name}"]
+                break
+    return [*prefix, *command]
+
+
+@contextmanager
+def running(name: str, command: list[str], log: Path, stop_signal: signal.Signals, lock: int) -> Iterator[Child]:
+    """Start the command (from `bound_to_us`), its output in `log`; stop it at the end. It inherits `lock`."""
+    if log.exists():
+        log.replace(log.with_name(f"{log.name}.1"))
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment(),
+            pass_fds=[lock],
+            start_new_session=True,  # Ctrl-C at the terminal is for us: what uses this child stops before it
+        )
+    try:
+        yield Child(name, process, stop_signal, log)
+    finally:
+        process.send_signal(stop_signal)
+        try:
+            process.wait(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def environment() -> dict[str, str]:
+    """A plain one: variables such as PGDATA or LD_PRELOAD of the user's shell are not for the servers."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+
+
+def await_ready(child: Child, ready: Callable[[], bool], seconds: float = 60) -> None:
+    """Return when `ready()` holds; raise ChildError with the log's last word when the child ends or `seconds` pass."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        try:
+            status = child.process.wait(timeout=0.01)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() < deadline:
+                continue
+            reason = f"gave no answer in {seconds:.0f} s"
+        else:
+            reason = f"ended with status {status}"
+        msg = f"{child.name} {reason}: {last_word(child.log)} (log: {child.log})"
+        raise ChildError(msg)
+
+
+def last_word(log: Path) -> str:
+    """The last FATAL line of a log, else its last line."""
+    lines = log.read_text(errors="replace").splitlines()
+    return next(
+        (line for line in reversed(lines) if "FATAL" in line), lines[-1] if lines else "its log is empty"
+    ).strip()

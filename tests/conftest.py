@@ -1,0 +1,50 @@
+"""The real parts tests run against: the release engine, PostgreSQL and Valkey, each started once a test process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+import redis
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from app.build import build_engine
+from app.embedded import EmbeddedServers
+
+
+@pytest.fixture(scope="session")
+def engine_binary() -> Path:
+    """The release engine, built when its sources changed."""
+    return build_engine("release", lambda _done, _step: None)
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServers]:
+    with EmbeddedServers(tmp_path_factory.mktemp("servers")) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def postgres(embedded: EmbeddedServers) -> str:
+    """A real server's DSN; `database` gives a test one of its own."""
+    return embedded.postgres_dsn
+
+
+@pytest.fixture
+def database(postgres: str) -> Iterator[str]:
+    """The DSN of a new, empty database."""
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        yield make_conninfo(postgres, dbname=name)
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def redis_url(embedded: EmbeddedServers) -> str:
+    """The URL of a real, empty server."""
+    with redis.Redis.from_url(embedded.redis_url) as client:
+        client.flushall()
+    return embedded.redis_url
