@@ -1,0 +1,275 @@
+"""What one gateway process needs, as plain data: a field's name, default and rule stand in one place.
+
+The variable of a field `rate_limit_key` is `VELOZ_RATE_LIMIT_KEY`. Lists are comma-separated, an empty value counts as
+not given, durations are seconds. `load` reads an environment and reports everything that is wrong with it at once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from app.variables import PREFIX, Problem, SettingsError, Variable, check_key, convert, unknown_variables, variables_of
+
+ROOT = Path(__file__).resolve().parent.parent
+API_KEY_FILE = Path("/etc/veloz/api_key")
+_MAX_SECRET_FILE = 4096
+_MIN_PASSWORD = 16
+_WORD = r"^[A-Za-z0-9._:/-]{1,64}\Z"
+_DECIMAL = r"[0-9]{1,12}(\.[0-9]{1,8})?"
+
+Token = Annotated[str, Meta(pattern=_WORD)]
+Secret = Annotated[str, Meta(extra={"secret": True})]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Limit = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Balance = Annotated[str, Meta(pattern=rf"^[A-Za-z0-9._:/-]{{1,64}}={_DECIMAL}\Z")]
+_NAME = r"[A-Za-z0-9._:-]{1,64}"
+InstrumentText = Annotated[str, Meta(pattern=rf"^{_NAME}/{_NAME}/{_NAME}/{_DECIMAL}/{_DECIMAL}\Z")]
+
+_QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "USD", "EUR", "GBP", "BTC", "ETH", "BNB")
+
+
+class Instrument(msgspec.Struct, frozen=True):
+    """A tradable symbol; `tick` and `lot` are decimal texts."""
+
+    symbol: str
+    base: str
+    quote: str
+    tick: str = "0.01"
+    lot: str = "0.00001"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One gateway's configuration. Its repr shows no secret."""
+
+    # Where it listens
+    host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535, description="0 takes any free port")] = 8080
+    backlog: Count = 2048
+    keepalive_timeout: Seconds = 75.0
+    header_timeout: Annotated[float, Meta(gt=0, le=10, description="for a request's head, and for its body")] = 10.0
+    trusted_proxies: Annotated[tuple[str, ...], Meta(description="networks whose X-Forwarded-For is believed")] = ()
+    gateway_id: Annotated[str, Meta(pattern=r"^([A-Za-z0-9._:/-]{1,64})?\Z", description="default: host and pid")] = ""
+
+    # Engine and market
+    preset: Annotated[Literal["release", "dev", "asan"], Meta(description="which engine build")] = "release"
+    engine: Annotated[str, Meta(description="path of the engine, instead of the preset's")] = ""
+    market_source: Literal["sim", "replay", "binance", "binance_rest"] = "sim"
+    market_symbol: Annotated[tuple[Token, ...], Meta(min_length=1)] = ("BTCUSDT",)
+    instruments: Annotated[tuple[InstrumentText, ...], Meta(description="SYMBOL/BASE/QUOTE/TICK/LOT")] = ()
+    replay_file: tuple[str, ...] = ()
+    replay_speed: Annotated[float, Meta(ge=0, le=1e6, description="1 is real time, 0 as fast as possible")] = 1.0
+    replay_loop: bool = False
+    sim_seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 1
+    sim_rate: Annotated[float, Meta(gt=0, le=10_000, description="market events a second and symbol")] = 5.0
+    execution_mode: Literal["sim_engine", "binance_testnet_spot", "binance_spot"] = "sim_engine"
+    binance_base_url: Annotated[str, Meta(pattern=r"^https?://[!-~]+\Z")] = "https://api.binance.com"
+    binance_trade_base_url: Annotated[str, Meta(pattern=r"^https?://[!-~]+\Z")] = "https://testnet.binance.vision"
+    binance_api_key: Secret = ""
+    binance_api_secret: Secret = ""
+    paper_balances: Annotated[tuple[Balance, ...], Meta(description="of the account main when it is opened")] = (
+        "USDT=100000",
+        "BTC=1",
+    )
+
+    # PostgreSQL and Redis
+    postgres_dsn: Secret
+    postgres_pool_min: Count = 1
+    postgres_pool_max: Count = 8
+    postgres_connect_timeout: Seconds = 5.0
+    postgres_timeout: Annotated[Seconds, Meta(description="for one statement or commit")] = 2.0
+    redis_url: Annotated[
+        Secret,
+        Meta(pattern=r"^((redis|rediss|unix)://[!-~]+)?\Z", description="without it: no sessions, limits per gateway"),
+    ] = ""
+    redis_timeout: Annotated[float, Meta(gt=0, le=2)] = 0.15
+    redis_retry: Annotated[Seconds, Meta(description="how long a dead Redis is left alone")] = 1.0
+
+    # Order path
+    order_timeout: Annotated[Seconds, Meta(description="after it the answer is `unknown`")] = 2.0
+    engine_heartbeat: Seconds = 0.5
+    engine_timeout: Annotated[Seconds, Meta(description="an engine silent for this long is killed")] = 1.0
+    lease_ttl: Seconds = 3.0
+    lease_renew: Seconds = 1.0
+    drain_timeout: Annotated[float, Meta(gt=0, le=20)] = 15.0
+    market_max_age: Annotated[float, Meta(ge=0, le=86_400, description="older is not ready; 0: any age is ready")] = 0.0
+
+    # Who may
+    auth: bool = True
+    api_key: Annotated[Secret, Meta(description="the first admin key; default: /etc/veloz/api_key when it exists")] = ""
+    admin_user: Token = "admin"
+    admin_password: Annotated[Secret, Meta(description="turns on /api/auth/login")] = ""
+    session_idle: Seconds = 1800.0
+    session_max_age: Seconds = 43_200.0
+    session_cookie_secure: Annotated[bool, Meta(description="true behind TLS")] = False
+    metrics_access: Annotated[
+        Literal["loopback", "open", "key"],
+        Meta(description="who reads /metrics: peers on loopback and any key, everybody, or any key"),
+    ] = "loopback"
+
+    # How often
+    rate_limit_window: Annotated[int, Meta(ge=1, le=3600)] = 60
+    rate_limit_key: Annotated[Limit, Meta(description="weight a window and key; 0: no limit")] = 6000
+    rate_limit_address: Annotated[Limit, Meta(description="weight a window and address; 0: no limit")] = 12_000
+    rate_limit_login: Annotated[Limit, Meta(description="failed log-ins a window and address; 0: no limit")] = 20
+
+    # Streams
+    stream_heartbeat: Annotated[float, Meta(gt=0, le=10)] = 8.0
+    stream_stall: Annotated[Seconds, Meta(description="a reader that takes nothing for this long is cut off")] = 30.0
+    stream_retry: Annotated[Seconds, Meta(description="the `retry:` given to clients")] = 1.0
+    stream_recheck: Annotated[float, Meta(gt=0, le=5, description="between checks of a stream's credential")] = 2.0
+    streams_per_key: Count = 32
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def engine_path(self) -> Path:
+        """The engine's executable."""
+        return Path(self.engine) if self.engine else ROOT / "engine" / "build" / self.preset / "veloz_engine"
+
+    @property
+    def balances(self) -> dict[str, str]:
+        """The paper balances: asset → decimal text."""
+        return dict(entry.rsplit("=", 1) for entry in self.paper_balances)
+
+    @property
+    def symbols(self) -> tuple[Instrument, ...]:
+        """The instruments to define: those given, and one for each market symbol that none was given for."""
+        given = {text.split("/")[0]: Instrument(*text.split("/")) for text in self.instruments}
+        for symbol in self.market_symbol:
+            given.setdefault(symbol, _guess(symbol))
+        return tuple(given.values())
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.public().items())})"
+
+    def public(self) -> dict[str, Any]:
+        """Every field that is no secret."""
+        return {v.field: getattr(self, v.field) for v in VARIABLES if not v.secret}
+
+
+def _guess(symbol: str) -> Instrument:
+    for quote in _QUOTES:
+        if symbol.endswith(quote) and len(symbol) > len(quote):
+            return Instrument(symbol, symbol.removesuffix(quote), quote)
+    return Instrument(symbol, symbol, "USD")
+
+
+VARIABLES: tuple[Variable, ...] = variables_of(Settings)
+
+
+def load(environ: Mapping[str, str], *, api_key_file: Path = API_KEY_FILE) -> Settings:
+    """Settings from an environment and the files it names. Raises SettingsError with every problem found."""
+    given = {name: value for name, value in environ.items() if value}
+    problems = list(unknown_variables(given, VARIABLES))
+    values: dict[str, Any] = {}
+    for variable in VARIABLES:
+        try:
+            text = _secret(variable, given, api_key_file) if variable.secret else given.get(variable.name)
+            if text is not None:
+                values[variable.field] = convert(variable, text)
+        except Problem as problem:
+            problems.append(problem)
+    failed = {p.name for p in problems}
+    if "postgres_dsn" not in values and not {"VELOZ_POSTGRES_DSN", "VELOZ_POSTGRES_DSN_FILE"} & failed:
+        problems.append(Problem("VELOZ_POSTGRES_DSN", None, "is required", "e.g. postgresql://veloz@127.0.0.1/veloz"))
+    settings = Settings(**{"postgres_dsn": ""} | values)
+    problems += [p for p in _cross(settings) if p.name not in failed]
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _secret(variable: Variable, given: Mapping[str, str], api_key_file: Path) -> str | None:
+    file_name = variable.name + "_FILE"
+    text, path = given.get(variable.name), given.get(file_name)
+    if text is not None and path is not None:
+        raise Problem(file_name, path, f"is given beside {variable.name}", "keep one of the two")
+    if text is None and path is None and variable.field == "api_key" and api_key_file.exists():
+        path = str(api_key_file)
+    return _read_secret(file_name, Path(path)) if path is not None else text
+
+
+def _read_secret(name: str, path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            data = file.read(_MAX_SECRET_FILE + 1)
+    except OSError as error:
+        raise Problem(name, str(path), f"cannot be read: {error.strerror}", "create it, mode 0400") from error
+    if not stat.S_ISREG(mode):
+        raise Problem(name, str(path), "must name a regular file", "name the file that holds the secret")
+    if mode & (stat.S_IROTH | stat.S_IWOTH | stat.S_IWGRP):
+        raise Problem(name, str(path), f"must not be open to others (mode {mode & 0o777:04o})", f"chmod 0400 {path}")
+    if len(data) > _MAX_SECRET_FILE:
+        raise Problem(name, str(path), f"must hold at most {_MAX_SECRET_FILE} bytes", "put the secret alone in it")
+    try:
+        text = data.decode().strip()
+    except UnicodeDecodeError as error:
+        raise Problem(name, str(path), "must hold text", "put the secret alone in it") from error
+    if not text:
+        raise Problem(name, str(path), "must not be empty", "put the secret alone in it")
+    return text
+
+
+def _problem(field: str, value: object, rule: str, remedy: str) -> Problem:
+    return Problem(PREFIX + field.upper(), None if value is None else str(value), rule, remedy)
+
+
+def _cross(s: Settings) -> Iterator[Problem]:
+    """The rules that one field alone cannot state."""
+    yield from _credentials(s)
+    yield from _market(s)
+    for network in s.trusted_proxies:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            yield _problem("trusted_proxies", network, "must be addresses or networks", "write 10.0.0.0/8 or 127.0.0.1")
+    for low, high in _ORDERED:
+        if getattr(s, low) > getattr(s, high):
+            rule = f"must not be greater than {PREFIX}{high.upper()} ({getattr(s, high)})"
+            yield _problem(low, getattr(s, low), rule, "lower it, or raise the other")
+
+
+def _credentials(s: Settings) -> Iterator[Problem]:
+    if s.api_key and (fault := check_key(s.api_key)):
+        yield _problem("api_key", None, fault, "make one: python3 -c 'import secrets; print(secrets.token_hex(32))'")
+    if s.admin_password and len(s.admin_password) < _MIN_PASSWORD:
+        yield _problem("admin_password", None, f"must have at least {_MIN_PASSWORD} characters", "choose a longer one")
+    if not s.auth and not _loopback(s.host):
+        yield _problem("auth", "false", f"is allowed on loopback only, not on {s.host}", "listen on 127.0.0.1")
+
+
+def _market(s: Settings) -> Iterator[Problem]:
+    if s.market_source.startswith("binance"):
+        yield _problem("market_source", s.market_source, "is not available in this version", "use sim or replay")
+    if s.execution_mode != "sim_engine":
+        yield _problem("execution_mode", s.execution_mode, "is not available in this version", "use sim_engine")
+    if s.market_source == "replay" and not s.replay_file:
+        yield _problem("replay_file", None, "is required for replay", "name a CSV of trades or quotes")
+    for name in s.replay_file:
+        if not Path(name).is_file():
+            yield _problem("replay_file", name, "must name an existing file", "correct the path")
+
+
+_ORDERED = (
+    ("postgres_pool_min", "postgres_pool_max"),
+    ("session_idle", "session_max_age"),
+    ("lease_renew", "lease_ttl"),
+    ("engine_heartbeat", "engine_timeout"),
+)
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
