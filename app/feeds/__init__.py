@@ -1,4 +1,4 @@
-"""Market sources: each yields the engine's market commands at its own pace."""
+"""Market sources: each yields engine command lines at its own pace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class SymbolSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One instrument as the engine's SYMBOL command takes it; amounts in 1e-8 units, 0 where there is no limit."""
+    """A traded symbol; `tick`, `lot` and the minima in 1e-8 units, 0 meaning no minimum or maximum."""
 
     symbol: str
     base: str
@@ -22,12 +22,13 @@ class SymbolSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Feed(Protocol):
-    """A market source: yields TRADE, QUOTE and DEPTH lines without `@req` and `ts=` at its own pace; it may end."""
+    """A source of market data.
 
-    @property
-    def name(self) -> str: ...
+    `commands` yields TRADE, QUOTE and DEPTH lines without correlation number and without `ts=`; it paces itself, and it is
+    iterated once: an engine that restarts gets the next command, nothing is replayed.
+    """
 
-    @property
-    def symbols(self) -> Sequence[SymbolSpec]: ...
+    name: str
+    symbols: Sequence[SymbolSpec]
 
     def commands(self) -> AsyncIterator[str]: ...

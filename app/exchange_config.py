@@ -1,0 +1,41 @@
+"""What the order path needs to know; built from the process's settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One gateway's order path. Times in seconds, amounts in 1e-8 units.
+
+    `owner` names this gateway in the leases and must stay the same over its restarts. `paper_balances` are what the account
+    `main` is opened with at the first start. `max_market_age` None means that old market data does not matter.
+    """
+
+    postgres_dsn: str
+    engine_path: Path
+    owner: str = "gateway-1"
+    paper_balances: dict[str, int] = {}
+    submit_timeout: Seconds = 2.0
+    max_in_flight: Count = 10_000
+    max_feed_in_flight: Count = 256
+    pool_size: Count = 8
+    commit_timeout: Seconds = 1.5
+    lookup_timeout: Seconds = 1.0
+    heartbeat_interval: Seconds = 0.25
+    heartbeat_timeout: Seconds = 1.0
+    recovery_timeout: Seconds = 30.0
+    lease_interval: Seconds = 1.0
+    lease_ttl: Seconds = 3.0
+    retry_least: Seconds = 0.1
+    retry_most: Seconds = 5.0
+    max_market_age: Seconds | None = 10.0
+    max_clock_offset: Seconds = 0.5
+    checkpoint_events: Count = 20_000
+    verify_from_start: bool = False

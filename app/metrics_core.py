@@ -1,0 +1,41 @@
+"""The order path's metrics; names are what dashboards ask for."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000)
+
+
+class CoreMetrics:
+    """Counters and histograms of the engine, the log and the market, registered once a process; times in seconds."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.orders = Counter("veloz_orders", "Orders that the engine accepted or rejected", registry=registry)
+        self.orders_by_status = Counter(
+            "veloz_orders_by_status", "Order states committed", ["status"], registry=registry
+        )
+        self.market_events = Counter("veloz_market_events", "Market events", ["symbol"], registry=registry)
+        self.rejects = Counter("veloz_risk_rejects", "Orders refused by a risk check", ["reason"], registry=registry)
+        self.command_seconds = Histogram(
+            "veloz_command_seconds",
+            "From admission to committed answer",
+            ["command"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.commit_seconds = Histogram("veloz_commit_seconds", "One group commit", buckets=_SECONDS, registry=registry)
+        self.commit_events = Histogram(
+            "veloz_commit_events", "Events in one group commit", buckets=_SIZES, registry=registry
+        )
+        self.in_flight = Gauge("veloz_commands_in_flight", "Commands admitted and not answered", registry=registry)
+        self.engine_starts = Counter("veloz_engine_starts", "Engine processes started", registry=registry)
+        self.recovery_seconds = Histogram(
+            "veloz_recovery_seconds", "From engine start to ready", buckets=_SECONDS, registry=registry
+        )
+        self.recovery_mismatches = Counter(
+            "veloz_recovery_mismatches", "Recoveries that found engine, tables and log unequal", registry=registry
+        )
+        self.unknown = Counter("veloz_unknown", "Commands answered with unknown", registry=registry)
+        self.ready = Gauge("veloz_exchange_ready", "1 when orders are taken", registry=registry)
