@@ -36,7 +36,7 @@ class ReplayFeed:
             raise RecordError("no file to replay: name at least one CSV of trades or quotes")
         if not 0 <= speed < float("inf"):
             raise RecordError(f"speed {speed}: must be 0 (as fast as possible) or a positive factor")
-        self.symbols = (symbol,)
+        self.symbols: Sequence[SymbolSpec] = (symbol,)
         self._files = tuple(files)
         self._speed = speed
         self._loop = loop

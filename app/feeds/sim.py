@@ -37,7 +37,7 @@ class SimFeed:
             raise ValueError("a simulated market needs at least one symbol")
         if not 0 <= rate < float("inf"):
             raise ValueError(f"rate {rate}: must be 0 (as fast as possible) or steps a second")
-        self.symbols = tuple(symbols)
+        self.symbols: Sequence[SymbolSpec] = tuple(symbols)
         self._seed = seed
         self._rate = rate
         self._start_prices = {spec.symbol: START_PRICES.get(spec.base, OTHER_START_PRICE) for spec in symbols}
