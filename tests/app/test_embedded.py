@@ -1,0 +1,175 @@
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from app import data_dir
+from app.embedded import EmbeddedError, EmbeddedServers
+
+STARTER = """
+import os, sys
+from pathlib import Path
+from app.embedded import EmbeddedServers
+with EmbeddedServers(Path(sys.argv[1])) as servers:
+    print(*(child.process.pid for child in servers.children), servers.postgres_dsn, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def starter(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the servers of `tmp_path / "data"` running; its first line tells their pids and the DSN."""
+    command = [sys.executable, "-c", STARTER, str(tmp_path / "data")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.kill()
+
+
+def first_line(process: subprocess.Popen[str]) -> list[str]:
+    assert process.stdout is not None
+    return process.stdout.readline().split()
+
+
+def tcp_listeners(pid: int) -> list[str]:
+    """The kernel's word on which TCP sockets a process listens."""
+    links = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
+    inodes = {link[8:-1] for link in links if link.startswith("socket:[")}
+    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/{pid}/net/{name}").open()]
+    return [row[1] for row in rows if row[3] == "0A" and row[9] in inodes]
+
+
+def test_state_of_both_servers_is_there_after_a_restart(tmp_path: Path) -> None:
+    with EmbeddedServers(tmp_path / "data") as servers:
+        with psycopg.connect(servers.postgres_dsn) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 7 AS value")
+        with redis.Redis.from_url(servers.redis_url) as client:
+            client.set("kept", "8")
+    with EmbeddedServers(tmp_path / "data") as servers:
+        with psycopg.connect(servers.postgres_dsn) as connection:
+            assert connection.execute("SELECT value FROM kept").fetchone() == (7,)
+        with redis.Redis.from_url(servers.redis_url) as client:
+            assert client.get("kept") == b"8"
+    assert all(child.process.poll() == 0 for child in servers.children)
+
+
+def test_nothing_listens_on_tcp_and_the_sockets_are_private(embedded: EmbeddedServers) -> None:
+    for child in embedded.children:
+        assert tcp_listeners(child.process.pid) == []
+    with psycopg.connect(embedded.postgres_dsn) as connection:
+        sockets = connection.execute("SHOW unix_socket_directories").fetchone()
+    assert sockets is not None
+    assert stat.S_IMODE(Path(sockets[0]).stat().st_mode) == 0o700
+
+
+def test_a_commit_is_synced_to_the_disk(embedded: EmbeddedServers) -> None:
+    with psycopg.connect(embedded.postgres_dsn) as connection:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            assert connection.execute(f"SHOW {name}").fetchone() == ("on",)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user")
+def test_servers_of_root_run_as_an_ordinary_user_inside_a_directory_only_root_can_enter(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    with EmbeddedServers(tmp_path / "data") as servers:
+        assert all(Path(f"/proc/{child.process.pid}").stat().st_uid != 0 for child in servers.children)
+
+
+def test_servers_end_with_a_killed_parent_and_the_next_start_has_what_was_committed(
+    starter: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    postgres, valkey, dsn = first_line(starter)
+    with psycopg.connect(dsn) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 7 AS value")
+    starter.kill()
+    starter.wait()
+    with EmbeddedServers(tmp_path / "data") as servers, psycopg.connect(servers.postgres_dsn) as connection:
+        assert connection.execute("SELECT value FROM kept").fetchone() == (7,)
+        running = {str(child.process.pid) for child in servers.children}
+        assert not {postgres, valkey} & running
+        assert not [pid for pid in (postgres, valkey) if Path("/proc", pid).exists()]
+
+
+def test_a_killed_postgres_recovers_at_the_next_start(starter: subprocess.Popen[str], tmp_path: Path) -> None:
+    postgres, _, dsn = first_line(starter)
+    with psycopg.connect(dsn) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 7 AS value")
+    os.kill(int(postgres), signal.SIGKILL)
+    starter.kill()
+    starter.wait()
+    with EmbeddedServers(tmp_path / "data") as servers, psycopg.connect(servers.postgres_dsn) as connection:
+        assert connection.execute("SELECT value FROM kept").fetchone() == (7,)
+
+
+def test_a_directory_in_use_is_refused_naming_its_holder(starter: subprocess.Popen[str], tmp_path: Path) -> None:
+    first_line(starter)
+    with pytest.raises(EmbeddedError, match=f"in use by process {starter.pid}"), EmbeddedServers(tmp_path / "data"):
+        pass
+    assert starter.poll() is None
+
+
+def test_a_pid_file_that_names_a_living_stranger_does_not_stop_the_start(tmp_path: Path) -> None:
+    with EmbeddedServers(tmp_path / "data"):
+        pid_file = tmp_path / "data/postgres/data/postmaster.pid"
+        left = pid_file.read_text()
+    pid_file.write_text(left.replace(left.splitlines()[0], str(os.getppid()), 1))
+    with EmbeddedServers(tmp_path / "data") as servers:
+        assert servers.children[0].process.poll() is None
+
+
+def test_an_interrupted_first_start_is_begun_anew(tmp_path: Path) -> None:
+    (tmp_path / "data/postgres/unfinished").mkdir(parents=True)
+    (tmp_path / "data/postgres/unfinished/PG_VERSION").write_text("18\n")
+    with EmbeddedServers(tmp_path / "data") as servers, psycopg.connect(servers.postgres_dsn) as connection:
+        assert connection.execute("SELECT current_database()").fetchone() == ("veloz",)
+
+
+def test_data_of_another_postgresql_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data/postgres/data").mkdir(parents=True)
+    (tmp_path / "data/postgres/data/PG_VERSION").write_text("15\n")
+    with (
+        pytest.raises(EmbeddedError, match="made by PostgreSQL 15; this is PostgreSQL 18"),
+        EmbeddedServers(tmp_path / "data"),
+    ):
+        pass
+
+
+def test_a_path_too_long_for_a_socket_works_all_the_same(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 100) / "data"
+    with EmbeddedServers(deep) as servers, psycopg.connect(servers.postgres_dsn) as connection:
+        row = connection.execute("SHOW unix_socket_directories").fetchone()
+        assert row is not None
+        sockets = Path(row[0])
+        assert not sockets.is_relative_to(deep)
+        assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
+    assert not sockets.exists()
+
+
+def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EmbeddedError, match="cannot be used: Not a directory"), EmbeddedServers(tmp_path / "file/data"):
+        pass
+
+
+def test_a_full_disk_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_dir, "MINIMUM_FREE_MIB", 1 << 40)
+    with (
+        pytest.raises(EmbeddedError, match=r"has \d+ MiB free; 1099511627776 MiB are needed"),
+        EmbeddedServers(tmp_path / "data"),
+    ):
+        pass
+    assert not (tmp_path / "data/postgres").exists()
+
+
+def test_a_server_that_cannot_start_says_why_and_leaves_none_behind(tmp_path: Path) -> None:
+    servers = EmbeddedServers(tmp_path / "data", postgres={"shared_buffers": "plenty"})
+    with pytest.raises(EmbeddedError, match='FATAL: .*"shared_buffers": "plenty"'), servers:
+        pass
+    with EmbeddedServers(tmp_path / "data") as again:  # the lock, which the servers inherit, is free
+        assert again.redis_url
