@@ -53,13 +53,18 @@ def _take(lock: int, data_dir: Path) -> None:
         holder = os.pread(lock, 20, 0).decode()
     # A holder that was killed leaves servers that are shutting down: they are waited for.
     wait = ["flock", "--timeout", str(ORPHANS_SECONDS), str(lock)]
-    if (
-        not Path("/proc", holder or "none").exists()
-        and not subprocess.run(wait, pass_fds=[lock], check=False).returncode
-    ):
+    if not lives(holder) and not subprocess.run(wait, pass_fds=[lock], check=False).returncode:
         return
     msg = f"The data directory {data_dir} is in use by process {holder}. Stop that, or choose another with --data-dir."
     raise DataDirError(msg)
+
+
+def lives(pid: str) -> bool:
+    """Whether a process runs; one that ended and that nobody has waited for does not."""
+    try:
+        return Path("/proc", pid or "none", "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def _check_space(data_dir: Path) -> None:

@@ -11,11 +11,13 @@ import pytest
 import redis
 
 from app import data_dir
+from app.data_dir import lives
 from app.embedded import EmbeddedError, EmbeddedServers
 
 STARTER = """
 import os, sys
 from pathlib import Path
+from app.data_dir import lives
 from app.embedded import EmbeddedServers
 with EmbeddedServers(Path(sys.argv[1])) as servers:
     print(*(child.process.pid for child in servers.children), servers.postgres_dsn, flush=True)
@@ -25,7 +27,7 @@ with EmbeddedServers(Path(sys.argv[1])) as servers:
 
 @pytest.fixture
 def starter(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that has the servers of `tmp_path / "data"` running; its first line tells their pids and the DSN."""
+    """Another process that runs the servers of `tmp_path / "data"`; its first line tells their pids and the DSN."""
     command = [sys.executable, "-c", STARTER, str(tmp_path / "data")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process
@@ -39,9 +41,10 @@ def first_line(process: subprocess.Popen[str]) -> list[str]:
 
 def tcp_listeners(pid: int) -> list[str]:
     """The kernel's word on which TCP sockets a process listens."""
-    links = [os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
+    links = [str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()]
     inodes = {link[8:-1] for link in links if link.startswith("socket:[")}
-    rows = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/{pid}/net/{name}").open()]
+    tables = [Path(f"/proc/{pid}/net/{name}").read_text() for name in ("tcp", "tcp6")]
+    rows = [line.split() for table in tables for line in table.splitlines()]
     return [row[1] for row in rows if row[3] == "0A" and row[9] in inodes]
 
 
@@ -91,9 +94,8 @@ def test_servers_end_with_a_killed_parent_and_the_next_start_has_what_was_commit
     starter.wait()
     with EmbeddedServers(tmp_path / "data") as servers, psycopg.connect(servers.postgres_dsn) as connection:
         assert connection.execute("SELECT value FROM kept").fetchone() == (7,)
-        running = {str(child.process.pid) for child in servers.children}
-        assert not {postgres, valkey} & running
-        assert not [pid for pid in (postgres, valkey) if Path("/proc", pid).exists()]
+        assert not lives(postgres)
+        assert not lives(valkey)
 
 
 def test_a_killed_postgres_recovers_at_the_next_start(starter: subprocess.Popen[str], tmp_path: Path) -> None:
@@ -169,7 +171,7 @@ def test_a_full_disk_is_refused_before_anything_is_written(tmp_path: Path, monke
 
 def test_a_server_that_cannot_start_says_why_and_leaves_none_behind(tmp_path: Path) -> None:
     servers = EmbeddedServers(tmp_path / "data", postgres={"shared_buffers": "plenty"})
-    with pytest.raises(EmbeddedError, match='FATAL: .*"shared_buffers": "plenty"'), servers:
+    with pytest.raises(EmbeddedError, match=r'FATAL: .*"shared_buffers": "plenty"'), servers:
         pass
     with EmbeddedServers(tmp_path / "data") as again:  # the lock, which the servers inherit, is free
         assert again.redis_url
