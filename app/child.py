@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -50,7 +50,15 @@ def bound_to_us(command: list[str], stop_signal: signal.Signals, user: User | No
 
 
 @contextmanager
-def running(name: str, command: list[str], log: Path, stop_signal: signal.Signals, lock: int) -> Iterator[Child]:
+def running(
+    name: str,
+    command: list[str],
+    log: Path,
+    stop_signal: signal.Signals,
+    *,
+    env: Mapping[str, str] | None = None,
+    lock: int | None = None,
+) -> Iterator[Child]:
     """Start the command (from `bound_to_us`), its output in `log`; stop it at the end. It inherits `lock`."""
     if log.exists():
         log.replace(log.with_name(f"{log.name}.1"))
@@ -60,8 +68,8 @@ def running(name: str, command: list[str], log: Path, stop_signal: signal.Signal
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment(),
-            pass_fds=[lock],
+            env=environment() if env is None else env,
+            pass_fds=[] if lock is None else [lock],
             start_new_session=True,  # Ctrl-C at the terminal is for us: what uses this child stops before it
         )
     try:

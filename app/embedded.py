@@ -94,11 +94,13 @@ class EmbeddedServers:
                 self._postgres_command(data, sockets, user),
                 self._data_dir / "postgres.log",
                 signal.SIGINT,  # fast: transactions are rolled back, nothing waits for clients
-                lock,
+                lock=lock,
             )
         )
         command = _valkey_command(private_dir(self._data_dir / "valkey", user), sockets / "valkey.sock", user)
-        valkey = stack.enter_context(running("Valkey", command, self._data_dir / "valkey.log", signal.SIGTERM, lock))
+        valkey = stack.enter_context(
+            running("Valkey", command, self._data_dir / "valkey.log", signal.SIGTERM, lock=lock)
+        )
         await_ready(postgres, lambda: _create_database(sockets))
         await_ready(valkey, lambda: _ping(sockets / "valkey.sock"))
         self.children = [postgres, valkey]

@@ -1,5 +1,6 @@
 """The real parts tests run against: the release engine, PostgreSQL and Valkey, each started once a test process."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -48,3 +49,11 @@ def redis_url(embedded: EmbeddedServers) -> str:
     with redis.Redis.from_url(embedded.redis_url) as client:
         client.flushall()
     return embedded.redis_url
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port on loopback that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port

@@ -1,0 +1,53 @@
+"""`python -m app gateway` runs one gateway; `python -m app local` the whole system on this machine."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+cli = typer.Typer(help="VeloZ", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+
+
+def refuse(error: Exception) -> typer.Exit:
+    """One plain paragraph on standard error and exit status 1."""
+    sys.stderr.write(f"veloz: {error}\n")
+    return typer.Exit(1)
+
+
+@cli.command()
+def gateway() -> None:
+    """Run one gateway, configured by VELOZ_* variables."""
+    from app.application import run  # noqa: PLC0415 (each command loads what it needs)
+    from app.settings import SettingsError, load  # noqa: PLC0415
+
+    try:
+        settings = load(os.environ)
+    except SettingsError as error:
+        raise refuse(error) from None
+    run(settings)
+
+
+@cli.command()
+def local(
+    market: Annotated[str, typer.Option(help="sim, or replay:FILE[,FILE] of trades and quotes")] = "sim",
+    data_dir: Annotated[Path, typer.Option(help="where everything is kept")] = Path(".veloz"),
+    port: Annotated[int, typer.Option(min=1, max=65535, help="on 127.0.0.1")] = 8080,
+    speed: Annotated[float, typer.Option(min=0, help="of a replay: 1 is real time, 0 as fast as possible")] = 1,
+) -> None:
+    """Run the whole system on this machine: engine, PostgreSQL, Valkey, gateway."""
+    from app.build import BuildError  # noqa: PLC0415
+    from app.child import ChildError  # noqa: PLC0415
+    from app.embedded import EmbeddedError  # noqa: PLC0415
+    from app.local import LocalError, Options, run_local  # noqa: PLC0415
+
+    try:
+        run_local(Options(market, data_dir.absolute(), port, speed), Console())
+    except (BuildError, ChildError, EmbeddedError, LocalError, OSError) as error:
+        raise refuse(error) from None
+
+
+if __name__ == "__main__":
+    cli()
