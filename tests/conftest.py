@@ -1,7 +1,9 @@
 """The real parts tests run against: the release engine, PostgreSQL and Valkey, each started once a test process."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,6 +15,7 @@ from psycopg.conninfo import make_conninfo
 
 from app.build import build_engine
 from app.embedded import EmbeddedServers
+from app.migrate import migrate
 
 
 @pytest.fixture(scope="session")
@@ -33,14 +36,38 @@ def postgres(embedded: EmbeddedServers) -> str:
     return embedded.postgres_dsn
 
 
-@pytest.fixture
-def database(postgres: str) -> Iterator[str]:
-    """The DSN of a new, empty database."""
+@contextmanager
+def new_database(postgres: str, template: str) -> Iterator[str]:
+    """The DSN of a new database, a copy of `template`."""
     name = f"test_{uuid4().hex}"
     with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        create = "CREATE DATABASE {} TEMPLATE {}"
+        connection.execute(sql.SQL(create).format(sql.Identifier(name), sql.Identifier(template)))
         yield make_conninfo(postgres, dbname=name)
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: str) -> str:
+    """The name of a database that has the schema and nothing else."""
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE migrated")
+    asyncio.run(migrate(make_conninfo(postgres, dbname="migrated")))
+    return "migrated"
+
+
+@pytest.fixture
+def database(postgres: str, migrated: str) -> Iterator[str]:
+    """The DSN of a new database that has the schema and nothing else."""
+    with new_database(postgres, migrated) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def empty_database(postgres: str) -> Iterator[str]:
+    """The DSN of a new database without the schema."""
+    with new_database(postgres, "template1") as dsn:
+        yield dsn
 
 
 @pytest.fixture
