@@ -10,8 +10,8 @@ BIN := $(VENV)/bin
 # The first interpreter that is new enough; PYTHON=… overrides.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
-# cmake and ninja come from PATH or, where there are none, from the wheels.
-export PATH := $(PATH):$(CURDIR)/$(BIN)
+# cmake and ninja come from their wheels: the same versions everywhere.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help
 help: ## list the commands
@@ -80,6 +80,18 @@ format: $(VENV)/.test ## put Python and C++ sources into the form `make lint` as
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CXX_SOURCES)
+
+.PHONY: bench
+bench: $(VENV)/.test ## the engine's benchmark and the gateway's
+	cd engine && cmake --preset release && cmake --build --preset release -j $(JOBS)
+	engine/build/release/veloz_bench
+	@for file in tests/benchmarks/*.py; do [ ! -e "$$file" ] || $(BIN)/python "$$file"; done
+
+# Deployments have no tests yet: the order flow end to end needs no tools and is a part of `make test`.
+.PHONY: e2e
+e2e: ## tests that need Docker, Pulumi or hosts; says what is missing
+	@for tool in docker pulumi; do command -v $$tool >/dev/null || echo "e2e: $$tool is not installed"; done
+	@echo "e2e: nothing to run yet; tests of deployments come with stacks/ and hosts/"
 
 .PHONY: clean
 clean: ## remove what was built; .veloz, the data, stays
