@@ -143,7 +143,10 @@ def _gateway(options: Options, variables: Mapping[str, str]) -> Iterator[Child]:
     """The gateway, ready to trade."""
     command = bound_to_us([sys.executable, "-m", "app", "gateway"], signal.SIGTERM)
     python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    env = {**os.environ, **variables, "PYTHONPATH": python_path}
+    # A secret given both as NAME and as NAME_FILE is refused: ours stand in for the user's in either form.
+    others = {f"{name}_FILE" for name in variables} | {name.removesuffix("_FILE") for name in variables}
+    env = {name: value for name, value in os.environ.items() if name not in others}
+    env |= {**variables, "PYTHONPATH": python_path}
     with running("The gateway", command, options.data_dir / "gateway.log", signal.SIGTERM, env=env) as child:
         await_ready(child, lambda: _is_ready(f"http://{HOST}:{options.port}/health/ready"))
         yield child
