@@ -16,7 +16,16 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from app.variables import PREFIX, Problem, SettingsError, Variable, check_key, convert, unknown_variables, variables_of
+from app.variables import (
+    PREFIX,
+    Problem,
+    SettingsError,
+    Variable,
+    check_key,
+    convert,
+    unknown_variables,
+    variables_of,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 API_KEY_FILE = Path("/etc/veloz/api_key")
@@ -57,7 +66,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     keepalive_timeout: Seconds = 75.0
     header_timeout: Annotated[float, Meta(gt=0, le=10, description="for a request's head, and for its body")] = 10.0
     trusted_proxies: Annotated[tuple[str, ...], Meta(description="networks whose X-Forwarded-For is believed")] = ()
-    gateway_id: Annotated[str, Meta(pattern=r"^([A-Za-z0-9._:/-]{1,64})?\Z", description="default: host and pid")] = ""
+    gateway_id: Annotated[Token, Meta(description="names this gateway's leases; the same after a restart")] = (
+        "gateway-1"
+    )
 
     # Engine and market
     preset: Annotated[Literal["release", "dev", "asan"], Meta(description="which engine build")] = "release"

@@ -47,7 +47,7 @@ class Variable(msgspec.Struct, frozen=True):
     repeated: bool
 
 
-class Problem(Exception):  # noqa: N818 - collected and shown, an error only together
+class Problem(Exception):
     """One thing that is wrong: variable, value (None when secret or absent), rule, remedy."""
 
     def __init__(self, name: str, value: str | None, rule: str, remedy: str) -> None:
