@@ -21,7 +21,8 @@ def refuse(error: Exception) -> typer.Exit:
 def gateway() -> None:
     """Run one gateway, configured by VELOZ_* variables."""
     from app.application import run  # noqa: PLC0415 (each command loads what it needs)
-    from app.settings import SettingsError, load  # noqa: PLC0415
+    from app.settings import load  # noqa: PLC0415
+    from app.variables import SettingsError  # noqa: PLC0415
 
     try:
         settings = load(os.environ)
