@@ -22,12 +22,12 @@ Pool: TypeAlias = AsyncConnectionPool[Connection]
 
 # A peer that is silent for 5 s is gone; the kernel's own figure is 924 s. libpq's least connect_timeout is 2 s.
 _TRANSPORT = {
-    "connect_timeout": 2,
-    "keepalives": 1,
-    "keepalives_idle": 3,
-    "keepalives_interval": 1,
-    "keepalives_count": 2,
-    "tcp_user_timeout": 5000,
+    "connect_timeout": "2",
+    "keepalives": "1",
+    "keepalives_idle": "3",
+    "keepalives_interval": "1",
+    "keepalives_count": "2",
+    "tcp_user_timeout": "5000",
 }
 
 
@@ -44,7 +44,7 @@ def bounded(dsn: str, *, statement_timeout: float, name: str) -> str:
     options = " ".join(f"-c {key}={value}" for key, value in limits.items())
     own = given.pop("options", None)
     merged = {**_TRANSPORT, "application_name": name, **given, "options": f"{options} {own or ''}".strip()}
-    return make_conninfo(**merged)
+    return make_conninfo("", **merged)
 
 
 async def connect(dsn: str, *, statement_timeout: float, name: str) -> Connection:

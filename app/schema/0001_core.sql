@@ -30,6 +30,7 @@ CREATE TABLE accounts (
     shard      smallint NOT NULL REFERENCES shards,
     seq        bigint NOT NULL DEFAULT 0,
     pruned_seq bigint NOT NULL DEFAULT 0,
+    pruned_xid xid8 NOT NULL DEFAULT '0',
     chain      bytea NOT NULL,
     trades     bigint NOT NULL DEFAULT 0,
     limits     jsonb NOT NULL DEFAULT '{}',

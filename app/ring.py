@@ -1,0 +1,74 @@
+"""What streams are made of: items, rings that hold the last of them once for all readers, and waking those who wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+RING_BYTES: Final = 1 << 20
+PAGE: Final = 500
+
+
+class StreamItem(msgspec.Struct, frozen=True):
+    """One event for a subscriber: `id` is what to resume after (None for market events), `payload` JSON text."""
+
+    id: str | None
+    type: str
+    payload: bytes
+
+
+class Ring:
+    """The last items, numbered without gaps up to `head`, at most RING_BYTES of payload."""
+
+    def __init__(self, head: int = 0) -> None:
+        self.head = head
+        self._items: deque[StreamItem] = deque()
+        self._bytes = 0
+
+    @property
+    def first(self) -> int:
+        """The number of the oldest item held."""
+        return self.head - len(self._items) + 1
+
+    def add(self, item: StreamItem) -> None:
+        self.head += 1
+        self._items.append(item)
+        self._bytes += len(item.payload)
+        while self._bytes > RING_BYTES:
+            self._bytes -= len(self._items.popleft().payload)
+
+    def after(self, position: int) -> list[StreamItem] | None:
+        """At most a page of what follows `position`; None when the ring does not reach back so far."""
+        start = position + 1 - self.first
+        if start < 0:
+            return None
+        return [self._items[index] for index in range(start, min(start + PAGE, len(self._items)))]
+
+
+class Signal:
+    """Wakes all who wait for it, and those only."""
+
+    def __init__(self) -> None:
+        self._futures: set[asyncio.Future[None]] = set()
+
+    def wake(self) -> None:
+        for future in self._futures:
+            if not future.done():
+                future.set_result(None)
+        self._futures.clear()
+
+    @staticmethod
+    async def wait_any(signals: Sequence[Signal], timeout: float) -> None:
+        """Return when one of the signals wakes, or after `timeout` seconds."""
+        future = asyncio.get_running_loop().create_future()
+        for signal in signals:
+            signal._futures.add(future)  # noqa: SLF001 - of its own class
+        try:
+            await asyncio.wait({future}, timeout=timeout)
+        finally:
+            for signal in signals:
+                signal._futures.discard(future)  # noqa: SLF001

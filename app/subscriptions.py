@@ -1,0 +1,161 @@
+"""Places in the streams: one account's, and everybody's.
+
+Both pull: from the ring while they keep up, else from the log, page by page.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Final, Protocol, TypeAlias
+
+import msgspec
+
+from app.errors import BadParams, ExecutionUnavailable
+from app.ring import PAGE, Ring, Signal, StreamItem
+
+RETRY_SECONDS: Final = 0.5  # after a read of the log that failed
+UNSEEN_SECONDS: Final = 0.02  # after one that did not show yet what is committed, because older transactions run
+POLL_SECONDS: Final = 1.0  # for what other gateways commit
+
+Place: TypeAlias = tuple[int, str, int]  # xid, account, seq: greater than every event already delivered
+
+_ACCOUNT_PAGE = b"""SELECT seq, type, payload::text FROM order_wal
+WHERE account = %s AND seq > %s AND seq <= %s ORDER BY seq LIMIT %s"""
+
+# Below xmin no transaction can commit any more, so nothing appears behind a place that was passed.
+_GLOBAL_PAGE = b"""SELECT xid::text::bigint, account, seq, type, payload::text FROM order_wal
+WHERE (xid, account, seq) > (%s::text::xid8, %s, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY xid, account, seq LIMIT %s"""
+
+_NEWEST = b"""SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
+coalesce((SELECT max(pruned_xid::text::bigint) FROM accounts), 0)"""
+
+
+class Hub(Protocol):
+    """What a subscription needs of the hub."""
+
+    markets: Ring
+    market_signal: Signal
+    log_signal: Signal
+    last_xid: int
+
+    def ring(self, account: str) -> Ring: ...
+
+    def signal(self, account: str) -> Signal: ...
+
+    async def read(self, query: bytes, values: Sequence[object]) -> list[tuple[Any, ...]]: ...
+
+
+class _Subscription(ABC):
+    def __init__(self, hub: Hub, signal: Signal) -> None:
+        self._hub = hub
+        self._signals = (signal, hub.market_signal)
+        self._market_position = hub.markets.head
+
+    async def next(self, timeout: float) -> list[StreamItem]:
+        """The next events in order, at most a page of each kind; [] when nothing came for `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while True:
+            patience = POLL_SECONDS
+            items = self._market()
+            try:
+                items += await self._durable()
+            except ExecutionUnavailable:
+                patience = RETRY_SECONDS
+            left = deadline - time.monotonic()
+            if items or left <= 0:
+                return items
+            await Signal.wait_any(self._signals, min(left, patience, self._patience()))
+
+    @abstractmethod
+    async def _durable(self) -> list[StreamItem]: ...
+
+    def _patience(self) -> float:
+        return POLL_SECONDS
+
+    def _market(self) -> list[StreamItem]:
+        ring = self._hub.markets
+        items = ring.after(max(self._market_position, ring.first - 1)) or []
+        self._market_position = max(self._market_position, ring.first - 1) + len(items)
+        return items
+
+
+class AccountSubscription(_Subscription):
+    """One account's events after `after_seq` (None: after the newest), and the markets'."""
+
+    def __init__(self, hub: Hub, account: str, after_seq: int | None) -> None:
+        super().__init__(hub, hub.signal(account))
+        self._account = account
+        self._position = hub.ring(account).head if after_seq is None else after_seq
+
+    async def _durable(self) -> list[StreamItem]:
+        ring = self._hub.ring(self._account)
+        if self._position == ring.head:
+            return []
+        if self._position > ring.head:
+            return self._reset(ring.head)
+        items = ring.after(self._position)
+        if items is None:
+            values = (self._account, self._position, ring.head, PAGE)
+            rows = await self._hub.read(_ACCOUNT_PAGE, values)
+            if not rows or rows[0][0] != self._position + 1:
+                return self._reset(ring.head)
+            items = [StreamItem(str(seq), kind, payload.encode()) for seq, kind, payload in rows]
+        self._position += len(items)
+        return items
+
+    def _reset(self, head: int) -> list[StreamItem]:
+        self._position = head
+        payload = msgspec.json.encode({"type": "reset", "account": self._account, "seq": head})
+        return [StreamItem(str(head), "reset", payload)]
+
+
+class GlobalSubscription(_Subscription):
+    """All accounts' events after a place, in the order of their transactions, and the markets'."""
+
+    def __init__(self, hub: Hub, place: Place, *, reset: bool) -> None:
+        super().__init__(hub, hub.log_signal)
+        self._place = place
+        self._reset = reset
+
+    @classmethod
+    async def open(cls, hub: Hub, cursor: str | None) -> GlobalSubscription:
+        """At the cursor, or with None at the end. BadParams, ExecutionUnavailable."""
+        place = None if cursor is None else read_cursor(cursor)
+        [(newest, pruned)] = await hub.read(_NEWEST, ())
+        if place is None:
+            return cls(hub, (newest, "", 0), reset=False)
+        if place[0] < pruned or place[0] > newest:
+            return cls(hub, (newest, "", 0), reset=True)
+        return cls(hub, place, reset=False)
+
+    async def _durable(self) -> list[StreamItem]:
+        if self._reset:
+            self._reset = False
+            return [StreamItem(write_cursor(self._place), "reset", b'{"type":"reset"}')]
+        xid, account, seq = self._place
+        rows = await self._hub.read(_GLOBAL_PAGE, (str(xid), account, seq, PAGE))
+        if rows:
+            self._place = (rows[-1][0], rows[-1][1], rows[-1][2])
+        return [StreamItem(write_cursor((row[0], row[1], row[2])), row[3], row[4].encode()) for row in rows]
+
+    def _patience(self) -> float:
+        return UNSEEN_SECONDS if self._place[0] < self._hub.last_xid else POLL_SECONDS
+
+
+def write_cursor(place: Place) -> str:
+    """A place as clients see it: opaque, of URL-safe characters."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+
+
+def read_cursor(cursor: str) -> Place:
+    """The inverse of `write_cursor`; BadParams when it is not one of ours."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        return msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=Place)
+    except (binascii.Error, msgspec.MsgspecError, ValueError) as error:
+        raise BadParams(f"last_id {cursor[:64]!r} is not a cursor of this stream; leave it out to start now") from error

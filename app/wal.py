@@ -1,0 +1,133 @@
+"""The durable log: batches of events become rows, many batches a transaction.
+
+One committer, one transaction at a time; what is queued meanwhile goes into the next one, in one round trip. Nothing is
+published or answered before its commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+
+import psycopg
+
+from app.database import Connection, cut_after
+from app.fencing import FENCED, Claim, Fenced
+from app.hub import LogEntry
+from app.metrics_core import CoreMetrics
+from app.wal_rows import Append, FirstAnswer, Head, Opening, Rows
+from app.wire import DURABLE, Event, decode_fill
+
+MOST_EVENTS = 4000  # in one transaction: some 50 ms of the server's work
+
+
+def next_chain(chain: bytes, payload: bytes) -> bytes:
+    """The chain after one more event."""
+    return hashlib.sha256(chain + payload).digest()
+
+
+class OrderLog:
+    """The log of one claim. After a failure it is of no more use: nobody knows what a lost commit did."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        claim: Claim,
+        heads: dict[str, Head],
+        publish: Callable[[Sequence[Append], int], None],
+        metrics: CoreMetrics,
+        commit_timeout: float,
+    ) -> None:
+        self.heads = heads
+        self._connection = connection
+        self._claim = claim
+        self._publish = publish
+        self._metrics = metrics
+        self._commit_timeout = commit_timeout
+        self._queue: list[Append] = []
+        self._queued = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def append(
+        self,
+        events: Sequence[Event],
+        settle: Callable[[list[LogEntry]], None],
+        *,
+        first: Callable[[list[LogEntry]], FirstAnswer | None] | None = None,
+        opening: Opening | None = None,
+    ) -> None:
+        """Queue one batch. `first` may make a new order's first answer of the numbered events.
+
+        After the commit `settle` is called with them, in the log's order.
+        """
+        entries, others, heads = [], [], {}
+        if opening is not None:
+            self.heads[opening.account] = Head(opening.shard)
+        for event in events:
+            if event.type not in DURABLE or event.account is None:
+                others.append(event)
+                continue
+            head = self._advance(event.account, event)
+            heads[event.account] = head
+            entries.append(
+                LogEntry(event.account, head.seq, event.type, event.client_order_id, event.payload, event.ts_ns)
+            )
+        answer = first(entries) if first else None
+        self._queue.append(Append(entries, others, heads, settle, answer, opening))
+        self._queued.set()
+        self._idle.clear()
+
+    async def flushed(self) -> None:
+        """Return when nothing is queued or being committed."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Commit until cancelled. Fenced, or psycopg.Error when a commit failed or its outcome is unknown."""
+        while True:
+            await self._queued.wait()
+            group = self._next_group()
+            xid = await self._commit(group) if any(append.entries for append in group) else 0
+            self._publish(group, xid)
+            for append in group:
+                append.settle(append.entries)
+            if not self._queue:
+                self._idle.set()
+
+    def _advance(self, account: str, event: Event) -> Head:
+        before = self.heads[account]
+        trades = decode_fill(event.payload).trade_id if event.type == "fill" else before.trades
+        head = Head(before.shard, before.seq + 1, next_chain(before.chain, event.payload), trades)
+        self.heads[account] = head
+        return head
+
+    def _next_group(self) -> list[Append]:
+        group: list[Append] = []
+        events = 0
+        for append in self._queue:
+            group.append(append)
+            events += len(append.entries)
+            if events >= MOST_EVENTS:
+                break
+        del self._queue[: len(group)]
+        if not self._queue:
+            self._queued.clear()
+        return group
+
+    async def _commit(self, group: Sequence[Append]) -> int:
+        start = time.monotonic()
+        rows = Rows(self._claim, group)
+        try:
+            with cut_after(self._connection, self._commit_timeout):
+                async with self._connection.pipeline(), self._connection.transaction():
+                    cursors = [await self._connection.execute(*one, prepare=True) for one in rows.statements()]
+                row = await cursors[0].fetchone()
+        except psycopg.Error as error:
+            if error.sqlstate == FENCED:
+                raise Fenced(error.diag.message_primary) from error
+            raise
+        self._metrics.commit_seconds.observe(time.monotonic() - start)
+        self._metrics.commit_events.observe(sum(len(append.entries) for append in group))
+        return int(row[0]) if row else 0
