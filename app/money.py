@@ -11,7 +11,7 @@ from decimal import Decimal
 import msgspec
 
 SCALE_DIGITS = 8
-SCALE = 10**SCALE_DIGITS
+SCALE: int = 10**SCALE_DIGITS
 MAX_UNITS = 2**63 - 1
 
 _DECIMAL = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,8})?", re.ASCII)

@@ -10,8 +10,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -166,6 +166,18 @@ def environment(database: str, redis_url: str, engine: Path, **changes: str) -> 
         "VELOZ_LOG_LEVEL": "WARNING",
         **changes,
     }
+
+
+@contextmanager
+def serving(directory: Path, environ: Mapping[str, str]) -> Iterator[Gateway]:
+    """A gateway ready to trade, for a fixture that outlives a test's event loop."""
+    gateway = Gateway(directory, environ)
+    gateway.start()
+    try:
+        asyncio.run(gateway.ready())
+        yield gateway
+    finally:
+        asyncio.run(gateway.stop())
 
 
 @asynccontextmanager

@@ -5,15 +5,13 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from uuid import uuid4
 
 import msgspec
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
 from app.embedded import EmbeddedServers
+from tests.conftest import new_database
 from tests.faults.campaign import campaign
 from tests.faults.checker import check
 from tests.faults.facts import Facts, Followed, gather
@@ -27,22 +25,17 @@ replace = msgspec.structs.replace
 
 @pytest.fixture(scope="module")
 def run(
-    embedded: EmbeddedServers, engine_binary: Path, tmp_path_factory: pytest.TempPathFactory
+    embedded: EmbeddedServers, migrated: str, engine_binary: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Facts]]:
     """A healthy run: its database's DSN, and its evidence."""
-    name = f"checker_{uuid4().hex}"
-    dsn = make_conninfo(embedded.postgres_dsn, dbname=name)
 
     async def break_it(gateway: Gateway) -> None:
         await kill_gateway(gateway, random.Random(SEED), KILLS)
         await asyncio.sleep(1)
 
-    with psycopg.connect(embedded.postgres_dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    with new_database(embedded.postgres_dsn, migrated) as dsn:
         environ = environment(dsn, embedded.redis_url, engine_binary)
-        result = asyncio.run(campaign(tmp_path_factory.mktemp("checker"), environ, break_it, seed=SEED))
-        yield dsn, result.facts
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        yield dsn, asyncio.run(campaign(tmp_path_factory.mktemp("checker"), environ, break_it, seed=SEED)).facts
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
-from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
+from app.embedded import EmbeddedServers
+from tests.conftest import new_database
 from tests.faults.gateway import Gateway, environment, running
 from tests.faults.ledger import Ledger
 from tests.faults.load import Client
@@ -35,22 +35,14 @@ DAMAGE = {
 
 
 @pytest.fixture(scope="module")
-def killed_after_orders(
-    postgres: str, embedded_redis: str, engine_binary: Path, tmp_path_factory: pytest.TempPathFactory
+def traded(
+    embedded: EmbeddedServers, migrated: str, engine_binary: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The DSN of a database whose gateway was killed with orders open and fills made. Copied, never changed."""
-    name = f"damage_{uuid4().hex}"
-    dsn = make_conninfo(postgres, dbname=name)
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        asyncio.run(_trade(tmp_path_factory.mktemp("damage"), environment(dsn, embedded_redis, engine_binary)))
-        yield dsn
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-@pytest.fixture(scope="module")
-def embedded_redis(embedded: object) -> str:
-    return str(getattr(embedded, "redis_url"))  # noqa: B009
+    """The name of a database whose gateway was killed with orders open and fills made. Copied, never changed."""
+    with new_database(embedded.postgres_dsn, migrated) as dsn:
+        environ = environment(dsn, embedded.redis_url, engine_binary)
+        asyncio.run(_trade(tmp_path_factory.mktemp("damage"), environ))
+        yield str(conninfo_to_dict(dsn)["dbname"])
 
 
 async def _trade(directory: Path, environ: dict[str, str]) -> None:
@@ -66,16 +58,12 @@ async def _trade(directory: Path, environ: dict[str, str]) -> None:
 
 
 @pytest.fixture
-def copy(killed_after_orders: str, postgres: str) -> Iterator[str]:
-    name = f"damaged_{uuid4().hex}"
-    source = psycopg.conninfo.conninfo_to_dict(killed_after_orders)["dbname"]
+def copy(traded: str, postgres: str) -> Iterator[str]:
+    """The DSN of a copy to damage."""
     with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (source,))
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(str(source)))
-        )
-        yield make_conninfo(postgres, dbname=name)
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (traded,))
+    with new_database(postgres, traded) as dsn:
+        yield dsn
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
