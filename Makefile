@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 # The first interpreter that is new enough; PYTHON=… overrides.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
-# cmake and ninja come from their wheels: the same versions everywhere.
+# cmake, ruff and the like come from their wheels: the same versions everywhere.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help

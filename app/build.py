@@ -36,7 +36,10 @@ def build_engine(preset: str, progress: Callable[[float, str], None]) -> Path:
         if not (directory / "CMakeCache.txt").exists():
             progress(0, "configuring")
             _run(["--preset", preset], progress)
-        _run(["--build", "--preset", preset, "--target", "veloz_engine", "--parallel"], progress)
+        _run(
+            ["--build", "--preset", preset, "--target", "veloz_engine", "--parallel", str(os.cpu_count() or 1)],
+            progress,
+        )
     return engine_path(preset)
 
 
@@ -51,12 +54,10 @@ def _cmake() -> str:
 
 
 def _run(arguments: list[str], progress: Callable[[float, str], None]) -> None:
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])  # the wheel's ninja
     last: deque[str] = deque(maxlen=30)
     with subprocess.Popen(
         [_cmake(), *arguments],
         cwd=ENGINE_DIR,
-        env={**os.environ, "PATH": path},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
