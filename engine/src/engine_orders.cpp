@@ -85,7 +85,6 @@ void Engine::Impl::submit(const NewOrder& command, Account& account) {
   if (const auto refusal = refusal_of_new(state_, order)) {
     state_.orders.give_back(order);
     outbox_.rejected(command, *refusal);
-    outbox_.settle();
     return;
   }
   exchange_.accept(order);

@@ -44,6 +44,11 @@ void Engine::Impl::on(const RestorePosition& command) {
 
 void Engine::Impl::on(const RestoreOrder& command) {
   const NewOrder& order = command.order;
+  if (order.tif == TimeInForce::Ioc || order.tif == TimeInForce::Fok) {
+    fail(Code::BadTif, text("an order with ", name(order.tif), " is never open and cannot be restored"), order.account,
+         order.client_order_id);
+    return;
+  }
   if (!well_shaped(order)) {
     return;
   }

@@ -36,9 +36,6 @@ Command read_restore_order(const Words& words) {
   if (command.order.type == OrderType::Market) {
     throw Refusal{Code::BadType, "a MARKET order is never open and cannot be restored"};
   }
-  if (command.order.tif == TimeInForce::Ioc || command.order.tif == TimeInForce::Fok) {
-    throw Refusal{Code::BadTif, text(name(command.order.tif), " orders are never open and cannot be restored")};
-  }
   command.rank = read_whole(words.required("rank"));
   if (command.rank == 0) {
     throw Refusal{Code::BadNumber, "rank=0 must be greater than 0"};

@@ -102,10 +102,6 @@ Command Parser::read_depth() {
   if (snapshot) {
     return DepthSnapshot{symbol, last_id, bids_, asks_, event_ts};
   }
-  if (first_id > last_id) {
-    throw Refusal{Code::BadArguments,
-                  text("first_id ", words_.word(2), " is greater than last_id ", words_.word(3))};
-  }
   return DepthUpdate{symbol, first_id, last_id, bids_, asks_, event_ts};
 }
 
