@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -142,6 +143,11 @@ def _log(facts: Facts) -> Iterator[Violation]:
             yield Violation("gap", f"the log goes from {before} to {after}")
     if (seqs[-1] if seqs else 0) != facts.head:
         yield Violation("gap", f"the log ends at {seqs[-1:]}, the account's head is {facts.head}")
+    chain = bytes(32)
+    for row in facts.log:
+        chain = hashlib.sha256(chain + row.text.encode()).digest()
+    if chain != facts.chain:
+        yield Violation("chain", "a payload is not what was written: the log's chain does not end as the account's")
     for earlier, later in itertools.pairwise(facts.log):
         if later.epoch < earlier.epoch:
             yield Violation("stale epoch", f"seq {later.seq} under epoch {later.epoch}, after {earlier.epoch}")

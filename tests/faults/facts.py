@@ -42,6 +42,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     calls: Sequence[Call]
     head: int
     trades: int
+    chain: bytes
     log: Sequence[LogRow]
     orders: dict[str, Row]
     fills: Sequence[Row]
@@ -60,7 +61,7 @@ def gather(
     tables = {}
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        head = cursor.execute("SELECT seq, trades FROM accounts WHERE account = %s", (account,)).fetchone() or {}
+        head = cursor.execute("SELECT seq, trades, chain FROM accounts WHERE account = %s", (account,)).fetchone() or {}
         log = cursor.execute(
             "SELECT seq, epoch, type, client_order_id, payload::text AS text FROM order_wal WHERE account = %s ORDER BY seq",
             (account,),
@@ -80,6 +81,7 @@ def gather(
         calls=[call for path in ledgers for call in read(path)],
         head=head.get("seq", 0),
         trades=head.get("trades", 0),
+        chain=bytes(head.get("chain", b"")),
         log=[LogRow(**row, payload=exact(row["text"])) for row in log],
         orders={row["client_order_id"]: row for row in tables["orders"]},
         fills=tables["fills"],

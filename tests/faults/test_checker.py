@@ -76,6 +76,11 @@ IN_THE_DATABASE = {
     ),
     "a gap in the log": ("DELETE FROM order_wal WHERE seq = (SELECT seq / 2 FROM accounts)", "gap"),
     "the log's end cut off": ("DELETE FROM order_wal WHERE seq = (SELECT seq FROM accounts)", "gap"),
+    "a payload changed": (
+        """UPDATE order_wal SET payload = replace(payload::text, 'BTC', 'ETH')::json
+        WHERE seq = (SELECT min(seq) FROM order_wal WHERE type = 'order_state')""",
+        "chain",
+    ),
     "a write under a stale epoch": (
         "UPDATE order_wal SET epoch = epoch - 1 WHERE seq = (SELECT seq FROM accounts)",
         "stale epoch",
