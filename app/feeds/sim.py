@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from random import Random
 
 from app.feeds import SymbolSpec
-from app.feeds.walk import Walk
+from app.feeds.walk import EVENTS_A_STEP, Walk
 from app.money import SCALE
 
 START_PRICES = {"BTC": 40_000 * SCALE, "ETH": 2_500 * SCALE, "BNB": 300 * SCALE, "SOL": 100 * SCALE}
@@ -17,7 +17,7 @@ _YIELD_EVERY = 256
 
 
 class SimFeed:
-    """Walks every symbol in turn, `rate` steps a second each (0: as fast as the consumer takes them).
+    """Walks every symbol in turn, `rate` market events a second each (0: as fast as the consumer takes them).
 
     `start_prices` is by symbol, in 1e-8 units; what is left out starts at a usual price of its base asset. A consumer
     that fell behind is not flooded: steps that were missed are not made up for.
@@ -36,7 +36,7 @@ class SimFeed:
         if not symbols:
             raise ValueError("a simulated market needs at least one symbol")
         if not 0 <= rate < float("inf"):
-            raise ValueError(f"rate {rate}: must be 0 (as fast as possible) or steps a second")
+            raise ValueError(f"rate {rate}: must be 0 (as fast as possible) or market events a second")
         self.symbols: Sequence[SymbolSpec] = tuple(symbols)
         self._seed = seed
         self._rate = rate
@@ -55,7 +55,7 @@ class SimFeed:
 
     async def commands(self) -> AsyncGenerator[str]:
         clock = asyncio.get_running_loop().time
-        interval = 1 / (self._rate * len(self.symbols)) if self._rate else 0.0
+        interval = EVENTS_A_STEP / (self._rate * len(self.symbols)) if self._rate else 0.0
         due = clock()
         for count, step in enumerate(self.lines()):
             if interval or count % _YIELD_EVERY == 0:

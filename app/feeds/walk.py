@@ -10,6 +10,7 @@ from app.money import SCALE, format_units
 
 LEVELS = 10
 SNAPSHOT_EVERY = 20
+EVENTS_A_STEP = 2  # the book, then a print
 
 _STEP_PPM = 200  # one step moves the price by at most 0.02 %, in proportion to the price
 _RANGE = 4  # the walk is turned back at a quarter of the start and at four times it

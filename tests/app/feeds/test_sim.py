@@ -77,8 +77,8 @@ def test_the_price_starts_where_told_and_moves() -> None:
     assert len(set(prints)) > 100
 
 
-async def test_the_rate_is_steps_a_second_of_each_symbol() -> None:
-    feed = SimFeed([BTCUSDT, TINY], seed=1, rate=50)
+async def test_the_rate_is_events_a_second_of_each_symbol() -> None:
+    feed = SimFeed([BTCUSDT, TINY], seed=1, rate=100)
     started = time.monotonic()
     async with aclosing(feed.commands()) as commands:
         for _ in range(80):
