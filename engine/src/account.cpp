@@ -68,11 +68,6 @@ void Holding::take_off_shelf(Order& order) {
   }
 }
 
-Order* Account::find(std::string_view client_order_id) const {
-  const auto it = open_orders.find(client_order_id);
-  return it == open_orders.end() ? nullptr : *it;
-}
-
 Holding& Account::holding(Instrument& instrument) {
   if (instrument.number >= holding_by_number.size()) {
     holding_by_number.resize(instrument.number + 1);
@@ -87,7 +82,7 @@ Holding& Account::holding(Instrument& instrument) {
 }
 
 std::vector<Order*> Account::orders_by_rank() const {
-  std::vector<Order*> orders(open_orders.begin(), open_orders.end());
+  std::vector<Order*> orders = open_orders.orders();
   std::ranges::sort(orders, {}, &Order::rank);
   return orders;
 }

@@ -7,12 +7,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
 #include "instrument.hpp"
 #include "ladder.hpp"
 #include "limits.hpp"
+#include "order_index.hpp"
 #include "position.hpp"
 
 namespace veloz {
@@ -52,22 +52,6 @@ struct Holding {
   std::array<Ladder, kShelves> ladders;
 };
 
-struct OrderIdHash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view id) const { return std::hash<std::string_view>{}(id); }
-  std::size_t operator()(const Order* order) const { return (*this)(order->id.view()); }
-};
-
-struct SameOrderId {
-  using is_transparent = void;
-  static std::string_view id(std::string_view text) { return text; }
-  static std::string_view id(const Order* order) { return order->id.view(); }
-  template <class A, class B>
-  bool operator()(const A& a, const B& b) const {
-    return id(a) == id(b);
-  }
-};
-
 struct Account {
   std::string name;
   std::uint64_t serial = 0;  // never used again
@@ -75,14 +59,13 @@ struct Account {
   std::map<std::string, Balance, std::less<>> balances;
   std::map<std::string_view, std::unique_ptr<Holding>> holdings;  // by symbol
   std::vector<Holding*> holding_by_number;                        // by Instrument::number; may be null
-  std::unordered_set<Order*, OrderIdHash, SameOrderId> open_orders;
+  OrderIndex open_orders;
   std::uint64_t trades = 0;
   std::uint64_t next_rank = 1;
   std::deque<Nanos> passed_rate;  // when orders passed the order rate check, within the last second
   bool restoring = false;
   bool touched = false;  // by the command being carried out
 
-  Order* find(std::string_view client_order_id) const;
   Holding& holding(Instrument& instrument);
   /// Its open orders, sorted by rank.
   std::vector<Order*> orders_by_rank() const;

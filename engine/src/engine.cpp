@@ -104,7 +104,7 @@ Order* Engine::Impl::open_order(std::string_view account, std::string_view id) {
   if (owner == nullptr) {
     return nullptr;
   }
-  Order* order = owner->find(id);
+  Order* order = owner->open_orders.find(id);
   if (order == nullptr) {
     fail(Code::NotFound, text("account ", account, " has no open order ", id), account, id);
   }

@@ -66,7 +66,7 @@ void Engine::Impl::on(const NewOrder& given) {
     fail(Code::BadExpire,
          text("expire ", std::to_string(command.expire), " is not after the clock ", std::to_string(state_.clock)),
          command.account, command.client_order_id);
-  } else if (account->find(command.client_order_id) != nullptr) {
+  } else if (account->open_orders.find(command.client_order_id) != nullptr) {
     fail(Code::DuplicateOrder, text("account ", command.account, " has an open order ", command.client_order_id),
          command.account, command.client_order_id);
   } else {

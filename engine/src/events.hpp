@@ -83,7 +83,6 @@ struct OrderStateEvent {
   std::string_view reason;
   Units executed_qty = 0;
   Units executed_notional = 0;
-  Int128 avg_price = 0;
   OrderType type = OrderType::Limit;
   TimeInForce tif = TimeInForce::Gtc;
   SelfTrade stp = SelfTrade::CancelNewest;
@@ -91,6 +90,8 @@ struct OrderStateEvent {
   std::uint64_t rank = 0;
   Nanos created = 0;
   Nanos last = 0;
+
+  Int128 avg_price() const { return average_price(executed_notional, executed_qty); }
 };
 
 struct BalanceRow {
@@ -103,10 +104,11 @@ struct PositionRow {
   std::string_view symbol;
   Units qty = 0;
   Units cost = 0;
-  Int128 avg_price = 0;
   Units realised = 0;
   std::int64_t day = 0;
   Units day_realised = 0;
+
+  Int128 avg_price() const { return average_price(cost, qty); }
 };
 
 struct AccountEvent {

@@ -261,7 +261,7 @@ void Exchange::open(Order& order) {
   order.open = true;
   lock(order);
   order.holding->put_on_shelf(order);
-  order.holding->account.open_orders.insert(&order);
+  order.holding->account.open_orders.insert(order);
   if (order.expire != 0) {
     state_.expiries.emplace(order.expire, &order);
   }
@@ -272,7 +272,7 @@ void Exchange::unopen(Order& order) {
   order.open = false;
   unlock(order);
   order.holding->take_off_shelf(order);
-  order.holding->account.open_orders.erase(&order);
+  order.holding->account.open_orders.erase(order);
   if (order.expire != 0) {
     state_.expiries.erase({order.expire, &order});
   }

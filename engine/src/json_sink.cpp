@@ -146,7 +146,7 @@ void JsonSink::order_state(const OrderStateEvent& event) {
       .word("reason", event.reason)
       .decimal("executed_qty", event.executed_qty)
       .decimal("executed_notional", event.executed_notional)
-      .decimal("avg_price", event.avg_price)
+      .decimal("avg_price", event.avg_price())
       .word("order_type", name(event.type))
       .word("tif", name(event.tif))
       .word("stp", name(event.stp))
@@ -166,7 +166,7 @@ void JsonSink::account(const AccountEvent& event) {
     object.word("symbol", row.symbol)
         .decimal("qty", row.qty)
         .decimal("cost", row.cost)
-        .decimal("avg_price", row.avg_price)
+        .decimal("avg_price", row.avg_price())
         .decimal("realised", row.realised)
         .integer("day", row.day)
         .decimal("day_realised", row.day_realised);

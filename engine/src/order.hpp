@@ -15,7 +15,6 @@ struct Holding;
 /// One order of one account. It lives in the pool from its acceptance (or refusal) until the end of
 /// the command that closes it.
 struct Order {
-  Token id;
   Holding* holding = nullptr;
   Side side = Side::Buy;
   OrderType type = OrderType::Limit;
@@ -35,9 +34,10 @@ struct Order {
   Nanos created = 0;
   Nanos last = 0;
   std::uint64_t rank = 0;
-  std::string reason;  // of the last order_update
-  Order* previous = nullptr;
+  Order* previous = nullptr;  // on its shelf
   Order* next = nullptr;
+  Token id;
+  std::string reason;  // of the last order_update
 
   /// Makes it afresh, whatever it was before.
   void assign(const NewOrder& command, Holding& of);

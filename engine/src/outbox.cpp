@@ -136,7 +136,6 @@ void Outbox::order_state(const Order& order) {
                      .reason = order.reason,
                      .executed_qty = order.executed,
                      .executed_notional = order.executed_notional,
-                     .avg_price = average_price(order.executed_notional, order.executed),
                      .type = order.type,
                      .tif = order.tif,
                      .stp = order.stp,
@@ -157,8 +156,8 @@ void Outbox::account(const Account& account) {
   for (const auto& [symbol, holding] : account.holdings) {
     const Position& position = holding->position;
     if (!position.blank()) {
-      position_rows_.push_back({symbol, position.qty, position.cost, average_price(position.cost, position.qty),
-                                position.realised, position.day, position.day_realised});
+      position_rows_.push_back(
+          {symbol, position.qty, position.cost, position.realised, position.day, position.day_realised});
     }
   }
   sink_.account({account.name, state_.clock, balance_rows_, position_rows_});

@@ -39,7 +39,7 @@ void Restore::position(const RestorePosition& row, Instrument& instrument) {
 }
 
 bool Restore::has_order(std::string_view client_order_id) const {
-  return ids_.contains(client_order_id);
+  return ids_.find(client_order_id) != nullptr;
 }
 
 void Restore::order(const RestoreOrder& row, Instrument& instrument) {
@@ -54,7 +54,7 @@ void Restore::order(const RestoreOrder& row, Instrument& instrument) {
   order.triggered = row.triggered;
   order.reason = row.reason;
   orders_.push_back(&order);
-  ids_.insert(&order);
+  ids_.insert(order);
 }
 
 std::optional<std::string> Restore::fault() {
@@ -88,7 +88,6 @@ void Restore::finish(Exchange& exchange) {
   account_.next_rank = orders_.empty() ? 1 : orders_.back()->rank + 1;
   account_.restoring = false;
   orders_.clear();
-  ids_.clear();
   Outbox::mark_shown(account_);
 }
 

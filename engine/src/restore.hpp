@@ -32,8 +32,8 @@ class Restore {
  private:
   State& state_;
   Account& account_;
-  std::vector<Order*> orders_;
-  std::unordered_set<Order*, OrderIdHash, SameOrderId> ids_;
+  std::vector<Order*> orders_;  // by rank once fault() has looked
+  OrderIndex ids_;
 };
 
 }  // namespace veloz
