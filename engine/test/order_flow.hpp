@@ -1,5 +1,6 @@
-// A seeded stream of commands for the differential test: mostly sensible ones, close enough together in price to
-// meet each other, with every kind of refusal among them. It looks at the model only to name orders that are open.
+// A seeded stream of commands for the differential test: mostly sensible ones, close enough together in price
+// to meet each other, with every kind of refusal among them. It looks at the model only to name orders that
+// are open.
 #pragma once
 
 #include <cstdint>
@@ -44,9 +45,13 @@ class OrderFlow {
   void advance_clock();
 
   std::int64_t under(std::int64_t bound);  // 0 … bound - 1
-  bool once_in(std::int64_t n) { return under(n) == 0; }
+  bool once_in(std::int64_t n) {
+    return under(n) == 0;
+  }
   const std::string& pick(const std::vector<std::string>& words);
-  Instrument& instrument() { return instruments_[static_cast<std::size_t>(under(std::ssize(instruments_)))]; }
+  Instrument& instrument() {
+    return instruments_[static_cast<std::size_t>(under(std::ssize(instruments_)))];
+  }
   std::string price(const Instrument& instrument, std::int64_t lean = 0);
   std::string qty(const Instrument& instrument);
   std::string levels(const Instrument& instrument, bool bids);

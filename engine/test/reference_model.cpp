@@ -14,17 +14,32 @@ struct LimitName {
   const char* name;
   bool whole;
 };
-constexpr LimitName kLimits[] = {{"maker_fee_bps", false},  {"taker_fee_bps", false},  {"max_order_qty", false},
-                                 {"max_notional", false},   {"price_band_bps", false}, {"max_open_orders", true},
-                                 {"max_position", false},   {"order_rate", true},      {"daily_loss", false}};
+constexpr LimitName kLimits[] = {
+    {"maker_fee_bps", false}, {"taker_fee_bps", false},  {"max_order_qty", false},
+    {"max_notional", false},  {"price_band_bps", false}, {"max_open_orders", true},
+    {"max_position", false},  {"order_rate", true},      {"daily_loss", false}};
 
 std::string list(const std::vector<std::string>& items) {
   std::string text = "[";
-  for (const auto& item : items) text += (text.size() > 1 ? "," : "") + item;
+  for (const auto& item : items)
+    text += (text.size() > 1 ? "," : "") + item;
   return text + "]";
 }
 
-Units average(Wide money, Wide qty) { return qty == 0 ? 0 : static_cast<Units>(magnitude(money) * kOne / magnitude(qty)); }
+Units average(Wide money, Wide qty) {
+  return qty == 0 ? 0 : static_cast<Units>(magnitude(money) * kOne / magnitude(qty));
+}
+
+// Of what section 1 refuses only this: the rest is the scenarios' business.
+std::string why_unreadable(const Words& words) {
+  static const std::set<std::string> kVerbs = {
+      "SYMBOL", "ACCOUNT",    "DEPOSIT", "WITHDRAW", "LIMITS", "HASH",  "STATE", "FORGET", "ORDER",
+      "CANCEL", "CANCEL_ALL", "AMEND",   "TRADE",    "QUOTE",  "DEPTH", "CLOCK", "RESTORE"};
+  if (kVerbs.count(words.verb) == 0)
+    return "UNKNOWN_COMMAND";
+  const bool transfer = words.verb == "DEPOSIT" || words.verb == "WITHDRAW";
+  return transfer && decimal(words.at[1]) == 0 ? "BAD_NUMBER" : "";
+}
 
 }  // namespace
 
@@ -33,11 +48,19 @@ std::vector<std::string> Model::run(const std::string& line) {
   answers_.clear();
   touched_.clear();
   touched_accounts_.clear();
-  if (line.empty() || line[0] == '#') return {};
+  if (line.empty() || line[0] == '#')
+    return {};
   const Words words = split(line);
   req_ = words.req;
+  const std::string unreadable = why_unreadable(words);
+  if (!unreadable.empty()) {
+    answers_.push_back(error_event(words, unreadable));
+    finish(words);
+    return events_;
+  }
   clock_ = std::max<std::int64_t>(clock_, std::stoll(words.option("ts", "0")));
-  if (words.verb == "CLOCK") clock_ = std::max<std::int64_t>(clock_, std::stoll(words.at[0]));
+  if (words.verb == "CLOCK")
+    clock_ = std::max<std::int64_t>(clock_, std::stoll(words.at[0]));
   expire_due();
   try {
     command(words);
@@ -45,7 +68,6 @@ std::vector<std::string> Model::run(const std::string& line) {
     answers_.push_back(error_event(words, refused.code));
   }
   finish(words);
-  req_ = 0;
   return events_;
 }
 
@@ -57,73 +79,111 @@ std::string Model::error_event(const Words& words, const std::string& code) cons
   const auto is_one_of = [&](std::initializer_list<const char*> verbs) {
     return std::any_of(verbs.begin(), verbs.end(), [&](const char* other) { return verb == other; });
   };
-  if (code == "BAD_NUMBER" || code == "UNKNOWN_COMMAND") return event.done();
-  if (is_one_of({"ACCOUNT", "HASH", "STATE", "FORGET"})) event.text("account", words.at[0]);
+  if (!why_unreadable(words).empty())
+    return event.done();
+  if (is_one_of({"ACCOUNT", "HASH", "STATE", "FORGET"}))
+    event.text("account", words.at[0]);
   const bool framing = verb == "RESTORE" && (words.at[0] == "BEGIN" || words.at[0] == "END");
-  if (framing) event.text("account", words.at[1]);
-  const bool by_option = is_one_of({"ORDER", "CANCEL", "AMEND", "CANCEL_ALL", "DEPOSIT", "WITHDRAW", "LIMITS", "RESTORE"});
-  if (by_option && !framing) event.text("account", words.option("acct", "main"));
-  if (verb == "ORDER") event.text("client_order_id", words.at[4]);
-  if (is_one_of({"CANCEL", "AMEND"})) event.text("client_order_id", words.at[0]);
-  if (verb == "RESTORE" && words.at[0] == "ORDER") event.text("client_order_id", words.at[5]);
+  if (framing)
+    event.text("account", words.at[1]);
+  const bool by_option =
+      is_one_of({"ORDER", "CANCEL", "AMEND", "CANCEL_ALL", "DEPOSIT", "WITHDRAW", "LIMITS", "RESTORE"});
+  if (by_option && !framing)
+    event.text("account", words.option("acct", "main"));
+  if (verb == "ORDER")
+    event.text("client_order_id", words.at[4]);
+  if (is_one_of({"CANCEL", "AMEND"}))
+    event.text("client_order_id", words.at[0]);
+  if (verb == "RESTORE" && words.at[0] == "ORDER")
+    event.text("client_order_id", words.at[5]);
   return event.done();
 }
 
 void Model::command(const Words& words) {
   const auto& verb = words.verb;
-  if (verb == "SYMBOL") return symbol(words);
-  if (verb == "ACCOUNT") return open_account(words);
-  if (verb == "DEPOSIT") return transfer(words, 1);
-  if (verb == "WITHDRAW") return transfer(words, -1);
-  if (verb == "LIMITS") return limits(words);
-  if (verb == "STATE") return state(words);
-  if (verb == "ORDER") return order(words);
-  if (verb == "CANCEL") return cancel(words);
-  if (verb == "CANCEL_ALL") return cancel_all(words);
-  if (verb == "AMEND") return amend(words);
-  if (verb == "TRADE") return trade(words);
-  if (verb == "QUOTE") return quote(words);
-  if (verb == "DEPTH") return depth(words);
-  if (verb == "RESTORE") return restore(words);
-  if (verb == "CLOCK") return;
-  if (verb == "HASH") return answers_.push_back(hash_event(account(words.at[0]).name));
-  if (verb == "FORGET") return forget(words.at[0]);
-  throw Refusal{"UNKNOWN_COMMAND"};
+  if (verb == "SYMBOL")
+    return symbol(words);
+  if (verb == "ACCOUNT")
+    return open_account(words);
+  if (verb == "DEPOSIT")
+    return transfer(words, 1);
+  if (verb == "WITHDRAW")
+    return transfer(words, -1);
+  if (verb == "LIMITS")
+    return limits(words);
+  if (verb == "STATE")
+    return state(words);
+  if (verb == "ORDER")
+    return order(words);
+  if (verb == "CANCEL")
+    return cancel(words);
+  if (verb == "CANCEL_ALL")
+    return cancel_all(words);
+  if (verb == "AMEND")
+    return amend(words);
+  if (verb == "TRADE")
+    return trade(words);
+  if (verb == "QUOTE")
+    return quote(words);
+  if (verb == "DEPTH")
+    return depth(words);
+  if (verb == "RESTORE")
+    return restore(words);
+  if (verb == "CLOCK")
+    return;
+  if (verb == "HASH")
+    return answers_.push_back(hash_event(account(words.at[0]).name));
+  if (verb == "FORGET")
+    return forget(words.at[0]);
 }
 
 void Model::expire_due() {
   for (auto& [name, account] : accounts_) {
-    if (account.restoring) continue;
+    if (account.restoring)
+      continue;
     for (const auto& order : by_rank(account)) {
       const std::int64_t due = order->expire + (fault_ == Fault::expiry_one_late ? 1 : 0);
-      if (order->expire != 0 && due <= clock_) end(order, "EXPIRED", "GTD_EXPIRED");
+      if (order->expire != 0 && due <= clock_)
+        end(order, "EXPIRED", "GTD_EXPIRED");
     }
   }
 }
 
-void Model::finish(const Words& words) {
-  for (const auto& order : touched_) events_.push_back(order_state(*order));
+void Model::close() {
+  for (const auto& order : touched_)
+    events_.push_back(order_state(*order));
   for (const auto& name : touched_accounts_) {
-    if (accounts_.count(name) == 0) continue;  // forgotten by this very command
     auto& account = accounts_.at(name);
     const std::string now = figures(account);
-    if (now != account.shown) events_.push_back(account_event(account));
+    if (now != account.shown)
+      events_.push_back(account_event(account));
     account.shown = now;
   }
+  touched_.clear();
+  touched_accounts_.clear();
+}
+
+void Model::finish(const Words& words) {
+  close();
   events_.insert(events_.end(), answers_.begin(), answers_.end());
-  if (words.req != 0) events_.push_back(head("done") + "}");
+  if (words.req != 0)
+    events_.push_back(head("done") + "}");
+  req_ = 0;
 }
 
 Account& Model::account(const std::string& name) {
   const auto found = accounts_.find(name);
-  if (found == accounts_.end()) throw Refusal{"UNKNOWN_ACCOUNT"};
-  if (found->second.restoring) throw Refusal{"RESTORING"};
+  if (found == accounts_.end())
+    throw Refusal{"UNKNOWN_ACCOUNT"};
+  if (found->second.restoring)
+    throw Refusal{"RESTORING"};
   return found->second;
 }
 
 Market& Model::market(const std::string& name) {
   const auto found = markets_.find(name);
-  if (found == markets_.end()) throw Refusal{"UNKNOWN_SYMBOL"};
+  if (found == markets_.end())
+    throw Refusal{"UNKNOWN_SYMBOL"};
   return found->second;
 }
 
@@ -133,7 +193,8 @@ void Model::symbol(const Words& words) {
   wish.quote = words.option("quote");
   const auto found = markets_.find(words.at[0]);
   if (found != markets_.end()) {
-    if (found->second.base != wish.base || found->second.quote != wish.quote) throw Refusal{"SYMBOL_EXISTS"};
+    if (found->second.base != wish.base || found->second.quote != wish.quote)
+      throw Refusal{"SYMBOL_EXISTS"};
     wish = found->second;
   }
   wish.tick = positive(words.option("tick"));
@@ -145,7 +206,10 @@ void Model::symbol(const Words& words) {
 }
 
 void Model::open_account(const Words& words) {
-  if (accounts_.count(words.at[0]) != 0) throw Refusal{"ACCOUNT_EXISTS"};
+  if (accounts_.count(words.at[0]) != 0) {
+    account(words.at[0]);  // RESTORING, when it is
+    throw Refusal{"ACCOUNT_EXISTS"};
+  }
   auto& account = accounts_[words.at[0]];
   account.name = words.at[0];
   account.shown = figures(account);
@@ -156,8 +220,10 @@ void Model::transfer(const Words& words, int sign) {
   auto& holder = account(words.option("acct", "main"));
   const std::string& asset = words.at[0];
   const Wide after = Wide(holder.totals[asset]) + sign * Wide(amount);
-  if (sign < 0 && free_of(holder, asset) < amount) throw Refusal{"INSUFFICIENT_FUNDS"};
-  if (!fits(after)) throw Refusal{"OVERFLOW"};
+  if (sign < 0 && free_of(holder, asset) < amount)
+    throw Refusal{"INSUFFICIENT_FUNDS"};
+  if (!fits(after))
+    throw Refusal{"OVERFLOW"};
   holder.totals[asset] = static_cast<Units>(after);
   events_.push_back(Json(head("transfer"))
                         .text("account", holder.name)
@@ -174,12 +240,14 @@ void Model::limits(const Words& words) {
   Account nobody;
   nobody.name = "*";
   Account& target = name == "*" ? nobody : account(name);
-  if (words.has("kill")) (name == "*" ? killed_ : target.kill) = words.option("kill") == "1";
+  if (words.has("kill"))
+    (name == "*" ? killed_ : target.kill) = words.option("kill") == "1";
   Json event(head("limits"));
   event.text("account", name).whole("ts_ns", clock_);
   for (const auto& limit : kLimits) {
     auto& value = target.limits[limit.name];
-    if (words.has(limit.name)) value = limit.whole ? std::stoll(words.option(limit.name)) : decimal(words.option(limit.name));
+    if (words.has(limit.name))
+      value = limit.whole ? std::stoll(words.option(limit.name)) : decimal(words.option(limit.name));
     limit.whole ? event.whole(limit.name, value) : event.number(limit.name, value);
   }
   answers_.push_back(event.raw("kill", (name == "*" ? killed_ : target.kill) ? "true" : "false").done());
@@ -187,39 +255,53 @@ void Model::limits(const Words& words) {
 
 void Model::state(const Words& words) {
   auto& target = account(words.at[0]);
-  for (const auto& order : by_rank(target)) answers_.push_back(order_state(*order));
+  for (const auto& order : by_rank(target))
+    answers_.push_back(order_state(*order));
   answers_.push_back(account_event(target));
 }
 
 void Model::forget(const std::string& name) {
-  if (accounts_.erase(name) == 0) throw Refusal{"UNKNOWN_ACCOUNT"};
+  if (accounts_.count(name) == 0)
+    throw Refusal{"UNKNOWN_ACCOUNT"};
+  close();  // what the clock has just ended is told before it is forgotten
+  accounts_.erase(name);
   for (auto& [symbol, market] : markets_) {
-    for (auto& level : market.bids) level.taken.erase(name);
-    for (auto& level : market.asks) level.taken.erase(name);
+    for (auto& level : market.bids)
+      level.taken.erase(name);
+    for (auto& level : market.asks)
+      level.taken.erase(name);
   }
 }
 
 void Model::restore(const Words& words) {
   const auto& what = words.at[0];
   if (what == "BEGIN") {
-    if (accounts_.count(words.at[1]) != 0) throw Refusal{"ACCOUNT_EXISTS"};
+    if (accounts_.count(words.at[1]) != 0) {
+      account(words.at[1]);  // RESTORING, when it is
+      throw Refusal{"ACCOUNT_EXISTS"};
+    }
     auto& account = accounts_[words.at[1]];
     account.name = words.at[1];
     account.trades = std::stoll(words.option("trades", "0"));
     account.restoring = true;
     return;
   }
-  if (what == "END") return restore_end(words.at[1]);
+  if (what == "END")
+    return restore_end(words.at[1]);
   const auto found = accounts_.find(words.option("acct", "main"));
-  if (found == accounts_.end()) throw Refusal{"UNKNOWN_ACCOUNT"};
-  if (!found->second.restoring) throw Refusal{"BAD_STATE"};
-  if (what == "BALANCE") found->second.totals[words.at[1]] = decimal(words.at[2]);
+  if (found == accounts_.end())
+    throw Refusal{"UNKNOWN_ACCOUNT"};
+  if (!found->second.restoring)
+    throw Refusal{"BAD_STATE"};
+  if (what == "BALANCE")
+    found->second.totals[words.at[1]] = decimal(words.at[2]);
   if (what == "POSITION") {
     market(words.at[1]);
     found->second.positions[words.at[1]] = {decimal(words.at[2]), decimal(words.at[3]), decimal(words.at[4]),
                                             decimal(words.at[6]), std::stoll(words.at[5])};
   }
-  if (what == "ORDER") restore_order(words, found->second);
+  if (what == "ORDER")
+    restore_order(words, found->second);
 }
 
 void Model::restore_order(const Words& words, Account& account) {
@@ -245,23 +327,27 @@ void Model::restore_order(const Words& words, Account& account) {
   order->reason = words.option("reason");
   market(order->symbol);
   for (const auto& other : account.open) {
-    if (other->id == order->id) throw Refusal{"DUPLICATE_ORDER"};
+    if (other->id == order->id)
+      throw Refusal{"DUPLICATE_ORDER"};
   }
   account.open.push_back(order);
 }
 
 void Model::restore_end(const std::string& name) {
   const auto found = accounts_.find(name);
-  if (found == accounts_.end()) throw Refusal{"UNKNOWN_ACCOUNT"};
+  if (found == accounts_.end())
+    throw Refusal{"UNKNOWN_ACCOUNT"};
   auto& account = found->second;
-  if (!account.restoring) throw Refusal{"BAD_STATE"};
+  if (!account.restoring)
+    throw Refusal{"BAD_STATE"};
   bool sound = true;
   std::set<std::int64_t> ranks;
   for (const auto& order : account.open) {
     sound = sound && order->executed < order->qty && ranks.insert(order->rank).second;
     sound = sound && free_of(account, lock_asset(*order)) >= 0;
     sound = sound && order->status == (order->executed > 0 ? "PARTIALLY_FILLED" : "ACCEPTED");
-    sound = sound && !(order->triggered && order->type != "STOP_LIMIT") && !(order->waiting() && order->executed > 0);
+    sound = sound && !(order->triggered && order->type != "STOP_LIMIT") &&
+            !(order->waiting() && order->executed > 0);
     account.last_rank = std::max(account.last_rank, order->rank);
   }
   if (!sound) {
@@ -281,17 +367,21 @@ std::vector<std::string> Model::restore_lines(const std::string& name) const {
     lines.push_back("RESTORE BALANCE " + asset + " " + show(total) + acct);
   }
   for (const auto& [symbol, p] : account.positions) {
-    lines.push_back("RESTORE POSITION " + symbol + " " + show(p.qty) + " " + show(p.cost) + " " + show(p.realised) + " " +
-                    std::to_string(p.day) + " " + show(p.day_realised) + acct);
+    lines.push_back("RESTORE POSITION " + symbol + " " + show(p.qty) + " " + show(p.cost) + " " +
+                    show(p.realised) + " " + std::to_string(p.day) + " " + show(p.day_realised) + acct);
   }
   for (const auto& o : account.open) {
-    std::string line = "RESTORE ORDER " + o->side + " " + o->symbol + " " + show(o->qty) + " " + show(o->price) + " " +
-                       o->id + " " + o->type + " " + o->tif + " rank=" + std::to_string(o->rank) +
-                       " executed=" + show(o->executed) + " notional=" + show(o->notional) + " status=" + o->status +
-                       " created=" + std::to_string(o->created) + " last=" + std::to_string(o->last) + " stp=" + o->stp;
-    if (o->is_stop()) line += " stop=" + show(o->stop) + " triggered=" + (o->triggered ? "1" : "0");
-    if (o->expire != 0) line += " expire=" + std::to_string(o->expire);
-    if (!o->reason.empty()) line += " reason=" + o->reason;
+    std::string line =
+        "RESTORE ORDER " + o->side + " " + o->symbol + " " + show(o->qty) + " " + show(o->price) + " " +
+        o->id + " " + o->type + " " + o->tif + " rank=" + std::to_string(o->rank) +
+        " executed=" + show(o->executed) + " notional=" + show(o->notional) + " status=" + o->status +
+        " created=" + std::to_string(o->created) + " last=" + std::to_string(o->last) + " stp=" + o->stp;
+    if (o->is_stop())
+      line += " stop=" + show(o->stop) + " triggered=" + (o->triggered ? "1" : "0");
+    if (o->expire != 0)
+      line += " expire=" + std::to_string(o->expire);
+    if (!o->reason.empty())
+      line += " reason=" + o->reason;
     lines.push_back(line + acct);
   }
   lines.push_back("RESTORE END " + name);
@@ -303,16 +393,19 @@ std::string Model::state_text(const std::string& name) const {
   const auto units = [](std::int64_t value) { return " " + std::to_string(value); };
   std::string text = "veloz-state 1\naccount " + name + "\ntrades" + units(account.trades) + "\n";
   for (const auto& [asset, total] : account.totals) {
-    if (total != 0) text += "balance " + asset + units(total) + "\n";
+    if (total != 0)
+      text += "balance " + asset + units(total) + "\n";
   }
   for (const auto& [symbol, p] : account.positions) {
-    if (p.qty == 0 && p.cost == 0 && p.realised == 0 && p.day_realised == 0) continue;
-    text += "position " + symbol + units(p.qty) + units(p.cost) + units(p.realised) + units(p.day) + units(p.day_realised) + "\n";
+    if (p.qty == 0 && p.cost == 0 && p.realised == 0 && p.day_realised == 0)
+      continue;
+    text += "position " + symbol + units(p.qty) + units(p.cost) + units(p.realised) + units(p.day) +
+            units(p.day_realised) + "\n";
   }
   for (const auto& o : by_rank(account)) {
-    text += "order " + o->id + " " + o->symbol + " " + o->side + " " + o->type + " " + o->tif + units(o->qty) +
-            units(o->price) + units(o->stop) + units(o->expire) + units(o->executed) + units(o->notional) +
-            (o->triggered ? " 1 " : " 0 ") + o->status + " " + o->stp + "\n";
+    text += "order " + o->id + " " + o->symbol + " " + o->side + " " + o->type + " " + o->tif +
+            units(o->qty) + units(o->price) + units(o->stop) + units(o->expire) + units(o->executed) +
+            units(o->notional) + (o->triggered ? " 1 " : " 0 ") + o->status + " " + o->stp + "\n";
   }
   return text;
 }
@@ -320,7 +413,8 @@ std::string Model::state_text(const std::string& name) const {
 std::string Model::head(const std::string& type) const {
   Json event("{");
   event.text("type", type);
-  if (req_ != 0) event.whole("req", req_);
+  if (req_ != 0)
+    event.whole("req", req_);
   const std::string text = event.done();
   return text.substr(0, text.size() - 1);
 }
@@ -329,27 +423,41 @@ std::string Model::order_state(const Order& order) const {
   Json event(head("order_state"));
   event.text("account", order.account).text("client_order_id", order.id).text("symbol", order.symbol);
   event.text("side", order.side).number("order_qty", order.qty).number("limit_price", order.price);
-  if (order.is_stop()) event.number("stop_price", order.stop);
-  if (order.expire != 0) event.whole("expire_ts_ns", order.expire);
+  if (order.is_stop())
+    event.number("stop_price", order.stop);
+  if (order.expire != 0)
+    event.whole("expire_ts_ns", order.expire);
   event.raw("venue_order_id", "null").text("status", order.status).text("reason", order.reason);
   event.number("executed_qty", order.executed).number("executed_notional", order.notional);
   event.number("avg_price", average(order.notional, order.executed)).text("order_type", order.type);
   event.text("tif", order.tif).text("stp", order.stp).raw("triggered", order.triggered ? "true" : "false");
-  return event.whole("rank", order.rank).whole("created_ts_ns", order.created).whole("last_ts_ns", order.last).done();
+  return event.whole("rank", order.rank)
+      .whole("created_ts_ns", order.created)
+      .whole("last_ts_ns", order.last)
+      .done();
 }
 
 std::string Model::figures(const Account& account) const {
   std::vector<std::string> balances, positions;
   for (const auto& [asset, total] : account.totals) {
     const auto free = static_cast<Units>(free_of(account, asset));
-    if (total == 0) continue;
-    balances.push_back(Json("{").text("asset", asset).number("free", free).number("locked", total - free).done());
+    if (total == 0)
+      continue;
+    balances.push_back(
+        Json("{").text("asset", asset).number("free", free).number("locked", total - free).done());
   }
   for (const auto& [symbol, p] : account.positions) {
-    if (p.qty == 0 && p.cost == 0 && p.realised == 0 && p.day_realised == 0) continue;
+    if (p.qty == 0 && p.cost == 0 && p.realised == 0 && p.day_realised == 0)
+      continue;
     Json event("{");
-    event.text("symbol", symbol).number("qty", p.qty).number("cost", p.cost).number("avg_price", average(p.cost, p.qty));
-    positions.push_back(event.number("realised", p.realised).whole("day", p.day).number("day_realised", p.day_realised).done());
+    event.text("symbol", symbol)
+        .number("qty", p.qty)
+        .number("cost", p.cost)
+        .number("avg_price", average(p.cost, p.qty));
+    positions.push_back(event.number("realised", p.realised)
+                            .whole("day", p.day)
+                            .number("day_realised", p.day_realised)
+                            .done());
   }
   return "\"balances\":" + list(balances) + ",\"positions\":" + list(positions);
 }

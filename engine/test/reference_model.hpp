@@ -36,10 +36,18 @@ struct Order {
   std::int64_t expire = 0, rank = 0, created = 0, last = 0;
   bool triggered = false;
 
-  [[nodiscard]] bool buy() const { return side == "BUY"; }
-  [[nodiscard]] Units leaves() const { return qty - executed; }
-  [[nodiscard]] bool is_stop() const { return type == "STOP" || type == "STOP_LIMIT"; }
-  [[nodiscard]] bool waiting() const { return is_stop() && !triggered; }
+  [[nodiscard]] bool buy() const {
+    return side == "BUY";
+  }
+  [[nodiscard]] Units leaves() const {
+    return qty - executed;
+  }
+  [[nodiscard]] bool is_stop() const {
+    return type == "STOP" || type == "STOP_LIMIT";
+  }
+  [[nodiscard]] bool waiting() const {
+    return is_stop() && !triggered;
+  }
 };
 using OrderRef = std::shared_ptr<Order>;
 
@@ -82,7 +90,9 @@ struct Words {
   std::map<std::string, std::string> options;
 
   [[nodiscard]] std::string option(const std::string& key, const std::string& otherwise = "") const;
-  [[nodiscard]] bool has(const std::string& key) const { return options.count(key) != 0; }
+  [[nodiscard]] bool has(const std::string& key) const {
+    return options.count(key) != 0;
+  }
 };
 
 // A walk of the market book, before it is carried out.
@@ -105,8 +115,12 @@ class Model {
   [[nodiscard]] std::string hash_event(const std::string& account) const;
   // Lines that rebuild the account in an engine that knows its symbols (section 8).
   [[nodiscard]] std::vector<std::string> restore_lines(const std::string& account) const;
-  [[nodiscard]] const std::map<std::string, Account>& accounts() const { return accounts_; }
-  [[nodiscard]] const std::map<std::string, Market>& markets() const { return markets_; }
+  [[nodiscard]] const std::map<std::string, Account>& accounts() const {
+    return accounts_;
+  }
+  [[nodiscard]] const std::map<std::string, Market>& markets() const {
+    return markets_;
+  }
 
  private:
   void command(const Words& words);
@@ -129,7 +143,9 @@ class Model {
 
   Account& account(const std::string& name);
   Market& market(const std::string& name);
-  Account& owner(const Order& order) { return accounts_.at(order.account); }
+  Account& owner(const Order& order) {
+    return accounts_.at(order.account);
+  }
 
   void check_form(const Order& order, const Words& words) const;
   [[nodiscard]] std::string refusal(Account& account, const Order& order);
@@ -166,6 +182,7 @@ class Model {
   void depth_update(const Words& words, Market& market);
   void book_fault(const Words& words, Market& market, const std::string& status);
   void show_market(const Words& words, const Market& market);
+  void close();
   void finish(const Words& words);
   [[nodiscard]] std::string head(const std::string& type) const;
   [[nodiscard]] std::string error_event(const Words& words, const std::string& code) const;

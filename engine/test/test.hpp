@@ -1,0 +1,56 @@
+#pragma once
+
+#include <functional>
+#include <source_location>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+/// A test is a sentence and a body; a body's checks report where and what, and the test goes on.
+///
+///     TEST("a decimal keeps eight places") { CHECK_EQ(decimal_text(1), "0.00000001"); }
+namespace veloz::test {
+
+struct Case {
+  std::string_view file;
+  std::string_view sentence;
+  void (*body)();
+};
+
+std::vector<Case>& cases();
+void report(const std::source_location& where, const std::string& what);
+
+struct Registration {
+  Registration(std::string_view file, std::string_view sentence, void (*body)()) {
+    cases().push_back({file, sentence, body});
+  }
+};
+
+inline void check(bool held, std::string_view text, const std::source_location& where = std::source_location::current()) {
+  if (!held) {
+    report(where, "does not hold: " + std::string(text));
+  }
+}
+
+template <class A, class B>
+void check_equal(const A& a, const B& b, std::string_view text,
+                 const std::source_location& where = std::source_location::current()) {
+  if (!(a == b)) {
+    std::ostringstream out;
+    out << text << "\n      left  " << a << "\n      right " << b;
+    report(where, out.str());
+  }
+}
+
+}  // namespace veloz::test
+
+#define VELOZ_JOIN2(a, b) a##b
+#define VELOZ_JOIN(a, b) VELOZ_JOIN2(a, b)
+#define TEST(sentence)                                                                                \
+  static void VELOZ_JOIN(test_body_, __LINE__)();                                                     \
+  static const veloz::test::Registration VELOZ_JOIN(test_case_, __LINE__){                            \
+      __FILE__, sentence, &VELOZ_JOIN(test_body_, __LINE__)};                                         \
+  static void VELOZ_JOIN(test_body_, __LINE__)()
+#define CHECK(condition) veloz::test::check((condition), #condition)
+#define CHECK_EQ(a, b) veloz::test::check_equal((a), (b), #a " == " #b)
