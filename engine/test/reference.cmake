@@ -8,6 +8,8 @@ add_library(veloz_reference STATIC
   reference_text.cpp)
 target_include_directories(veloz_reference PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_link_libraries(veloz_reference PUBLIC veloz_core)
+# The model is slow on purpose; unoptimised as well it would take most of a debug run's time.
+target_compile_options(veloz_reference PRIVATE $<$<CONFIG:Debug>:-O1>)
 
 add_executable(differential_test differential_test.cpp)
 target_link_libraries(differential_test PRIVATE veloz_reference)

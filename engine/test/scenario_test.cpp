@@ -16,7 +16,7 @@
 // others may be left out. `+ COMMAND` prepares: its events do not matter, but an error or a rejection among
 // them fails. `nothing` says that there is no event at all. `>>` sends a line as it stands, with \xNN for any
 // byte.
-// `# …` is a comment.
+// `pad N LINE` sends it after N blanks. `# …` is a comment.
 
 #include <fstream>
 #include <iostream>
@@ -157,13 +157,16 @@ class Runner {
     } else if (line == "begin") {
       for (const char* command : kOpening)
         engine_->run(std::string(command) + kTime);
-    } else if (line.compare(0, 3, ">> ") == 0) {
-      send(bytes(line.substr(3)));
+    } else if (line.compare(0, 2, ">>") == 0) {
+      send(bytes(line.substr(std::min<std::size_t>(3, line.size()))));
     } else if (line[0] == '>' || line[0] == '+') {
       const std::string command = line.substr(2);
       send(command + (command.find(" ts=") == std::string::npos ? kTime : ""));
       if (line[0] == '+')
         prepared();
+    } else if (line.compare(0, 4, "pad ") == 0) {
+      const auto blank = line.find(' ', 4);
+      send(std::string(std::stoul(line.substr(4)), ' ') + line.substr(blank + 1));
     } else if (line == "nothing") {
       if (!events_.empty())
         fail("expected nothing, got " + events_[0]);
