@@ -22,6 +22,7 @@ T = TypeVar("T")
 TOKEN = re.compile(r"[A-Za-z0-9._:/-]{1,64}", re.ASCII)
 _WHOLE = re.compile(r"[0-9]{1,19}", re.ASCII)
 _PATH = re.compile(r" - at `\$\.?(.*)`\Z", re.DOTALL)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _MAX_FIELDS = 64
 _SHOWN = 60
 
@@ -44,6 +45,12 @@ class Whole(int):
     __slots__ = ()
 
 
+class Scalar(str):
+    """A whole number's text or a word, whichever came."""
+
+    __slots__ = ()
+
+
 class Number:
     """A JSON number's text."""
 
@@ -57,6 +64,7 @@ class Number:
 
 
 SCHEMAS: dict[type, dict[str, Any]] = {
+    Scalar: {"anyOf": [{"type": "string", "pattern": "^[A-Za-z0-9._:/-]{1,64}$"}, {"type": "integer", "minimum": 0}]},
     Token: {"type": "string", "pattern": "^[A-Za-z0-9._:/-]{1,64}$", "maxLength": 64},
     Amount: {
         "description": "A plain decimal, read by its text: at most 20 digits, at most 8 after the point, no sign, no exponent",
@@ -76,6 +84,8 @@ SCHEMAS: dict[type, dict[str, Any]] = {
 
 def from_json(body: bytes) -> dict[str, Any]:
     """The object a body holds, numbers as their text. Raises BadJson."""
+    if _SURROGATE.search(body):
+        raise BadJson("the body escapes surrogates; no field takes characters beyond ASCII")
     try:
         value = json.loads(
             body.decode(),
@@ -144,12 +154,15 @@ def _decode(kind: type, value: object) -> object:
         return Whole(text)
     if kind is Token and isinstance(value, str) and TOKEN.fullmatch(value):
         return Token(value)
+    if kind is Scalar and isinstance(text, str) and TOKEN.fullmatch(text):
+        return Scalar(text)
     raise ValueError(_RULES[kind])
 
 
 _RULES: dict[type, str] = {
     Amount: "must be a plain decimal, as JSON number or string",
     Whole: "must be a whole number from 0 to 9223372036854775807",
+    Scalar: "must be a whole number or a word",
     Token: "must be 1 to 64 of the characters A-Z a-z 0-9 . _ : / -",
 }
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import TypeVar
 
 import msgspec
 from redis.asyncio import Redis
@@ -12,6 +14,8 @@ from redis.asyncio import Redis
 from app.cache import Cache, CacheAway
 from app.errors import VelozError
 from app.key_store import digest
+
+T = TypeVar("T")
 
 TOKEN_PREFIX = "vs_"  # noqa: S105 - tells a session's token from a key
 _PREFIX = "veloz:session:"
@@ -57,9 +61,8 @@ class Sessions:
     async def find(self, token_hash: bytes) -> Session | None:
         """The session, its idle time beginning anew; None when there is none or its time is up."""
 
-        async def touch(client: Redis) -> bytes | None:
-            value: bytes | None = await client.getex(_name(token_hash), px=int(self._idle * 1000))
-            return value
+        async def touch(client: Redis) -> bytes | str | None:
+            return await client.getex(_name(token_hash), px=int(self._idle * 1000))
 
         value = await self._run(touch)
         if value is None:
@@ -79,7 +82,7 @@ class Sessions:
 
         return bool(await self._run(delete))
 
-    async def _run(self, use):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    async def _run(self, use: Callable[[Redis], Awaitable[T]]) -> T:
         try:
             return await self._cache.run(use)
         except CacheAway as error:

@@ -27,6 +27,8 @@ from app.variables import (
     variables_of,
 )
 
+__all__ = ["VARIABLES", "Instrument", "Settings", "SettingsError", "load"]
+
 ROOT = Path(__file__).resolve().parent.parent
 API_KEY_FILE = Path("/etc/veloz/api_key")
 _MAX_SECRET_FILE = 4096
@@ -93,10 +95,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     # PostgreSQL and Redis
     postgres_dsn: Secret
-    postgres_pool_min: Count = 1
     postgres_pool_max: Count = 8
-    postgres_connect_timeout: Seconds = 5.0
-    postgres_timeout: Annotated[Seconds, Meta(description="for one statement or commit")] = 2.0
     redis_url: Annotated[
         Secret,
         Meta(pattern=r"^((redis|rediss|unix)://[!-~]+)?\Z", description="without it: no sessions, limits per gateway"),
@@ -105,13 +104,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     redis_retry: Annotated[Seconds, Meta(description="how long a dead Redis is left alone")] = 1.0
 
     # Order path
+    commit_timeout: Annotated[Seconds, Meta(description="for one group commit")] = 1.5
+    lookup_timeout: Annotated[Seconds, Meta(description="for one read of the database")] = 1.0
     order_timeout: Annotated[Seconds, Meta(description="after it the answer is `unknown`")] = 2.0
-    engine_heartbeat: Seconds = 0.5
+    engine_heartbeat: Seconds = 0.25
     engine_timeout: Annotated[Seconds, Meta(description="an engine silent for this long is killed")] = 1.0
     lease_ttl: Seconds = 3.0
     lease_renew: Seconds = 1.0
     drain_timeout: Annotated[float, Meta(gt=0, le=20)] = 15.0
-    market_max_age: Annotated[float, Meta(ge=0, le=86_400, description="older is not ready; 0: any age is ready")] = 0.0
+    market_max_age: Annotated[float, Meta(ge=0, le=86_400, description="older is not ready; 0: any age is ready")] = (
+        10.0
+    )
 
     # Who may
     auth: bool = True
@@ -264,6 +267,8 @@ def _market(s: Settings) -> Iterator[Problem]:
         yield _problem("market_source", s.market_source, "is not available in this version", "use sim or replay")
     if s.execution_mode != "sim_engine":
         yield _problem("execution_mode", s.execution_mode, "is not available in this version", "use sim_engine")
+    if s.market_source == "replay" and len(s.symbols) != 1:
+        yield _problem("market_symbol", ",".join(s.market_symbol), "must be one symbol for replay", "name one")
     if s.market_source == "replay" and not s.replay_file:
         yield _problem("replay_file", None, "is required for replay", "name a CSV of trades or quotes")
     for name in s.replay_file:
@@ -272,7 +277,6 @@ def _market(s: Settings) -> Iterator[Problem]:
 
 
 _ORDERED = (
-    ("postgres_pool_min", "postgres_pool_max"),
     ("session_idle", "session_max_age"),
     ("lease_renew", "lease_ttl"),
     ("engine_heartbeat", "engine_timeout"),

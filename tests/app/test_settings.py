@@ -65,7 +65,7 @@ def test_a_given_instrument_replaces_the_guess() -> None:
         ("PAPER_BALANCES", "USDT=1e5"),
         ("PAPER_BALANCES", "USDT=-5"),
         ("TRUSTED_PROXIES", "10.0.0.0/33"),
-        ("POSTGRES_POOL_MIN", "9"),
+        ("LEASE_RENEW", "9"),
         ("SESSION_IDLE", "86400"),
         ("REDIS_URL", "http://localhost"),
         ("ADMIN_PASSWORD", "admin"),

@@ -1,0 +1,77 @@
+"""Health: alive, able to trade, and what is missing; and the metrics page."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from app import __version__
+from app.address import is_loopback
+from app.admission import admit
+from app.cache import CacheAway
+from app.exchange import Component
+from app.keys import ADDRESS
+from app.operation import Call, Nothing, answer
+from app.roles import Role
+
+# Above this the process is as good as hung.
+MAX_LAG = 5.0
+
+
+class Alive(msgspec.Struct, frozen=True):
+    ok: bool
+    uptime_seconds: float
+    event_loop_lag_seconds: float
+
+
+class Health(msgspec.Struct, frozen=True):
+    """`ok` means that orders are taken. A component in `optional` does not count: without Redis, sessions are off."""
+
+    ok: bool
+    version: str
+    uptime_seconds: float
+    components: dict[str, Component]
+    failing: list[str]
+    optional: list[str]
+
+
+async def live(call: Call[Nothing, Any]) -> web.Response:
+    lifecycle = call.services.lifecycle
+    ok = lifecycle.lag < MAX_LAG
+    return _status(Alive(ok, lifecycle.uptime, lifecycle.lag), ok=ok)
+
+
+async def ready(call: Call[Nothing, Any]) -> web.Response:
+    services = call.services
+    components = dict(services.exchange.components())
+    leaving = services.lifecycle.draining
+    components["gateway"] = Component(
+        ok=services.lifecycle.started and not leaving,
+        detail="draining" if leaving else "" if services.lifecycle.started else "starting",
+    )
+    try:
+        await services.cache.ping()
+        components["redis"] = Component(ok=True)
+    except CacheAway as error:
+        components["redis"] = Component(ok=False, detail=str(error))
+    failing = sorted(name for name, component in components.items() if not component.ok and name != "redis")
+    ok = not failing and services.exchange.ready
+    body = Health(ok, __version__, services.lifecycle.uptime, components, failing, ["redis"])
+    return _status(body, ok=ok)
+
+
+async def metrics(call: Call[Nothing, Any]) -> web.Response:
+    """Read by everybody, by loopback peers, or with a key, as VELOZ_METRICS_ACCESS says."""
+    access = call.services.settings.metrics_access
+    # A request that a proxy passed on comes from elsewhere, whatever its peer.
+    near = is_loopback(call.request[ADDRESS]) and "X-Forwarded-For" not in call.request.headers
+    if access == "key" or (access == "loopback" and not near):
+        await admit(call.request, call.services, Role.VIEWER, 1)
+    return call.services.metrics.page()
+
+
+def _status(body: object, *, ok: bool) -> web.Response:
+    return answer(body, HTTPStatus.OK if ok else HTTPStatus.SERVICE_UNAVAILABLE)

@@ -1,0 +1,106 @@
+"""The HTTP server below the application: what aiohttp answers by itself becomes an envelope, and heads must come in time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.web_protocol import RequestHandler
+
+from app.middleware import plain_envelope
+
+_LOG = logging.getLogger("veloz.http")
+MAX_LINE = 8190
+
+
+class EdgeProtocol(RequestHandler):
+    """One connection. A peer that began a request has `header_timeout` seconds for its head."""
+
+    __slots__ = ("_head_deadline", "_header_timeout")
+
+    def __init__(self, *args: Any, header_timeout: float, **kwargs: Any) -> None:  # noqa: ANN401 - aiohttp's own
+        super().__init__(*args, **kwargs)
+        self._header_timeout = header_timeout
+        self._head_deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        before = self._request_count
+        super().data_received(data)
+        if self._request_count > before:
+            self._head_arrived()
+        elif self._waiter is not None and self._head_deadline is None:
+            self._expect_head()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._head_arrived()
+        super().connection_lost(exc)
+
+    def _expect_head(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._head_deadline = loop.call_later(self._header_timeout, self._too_late)
+
+    def _head_arrived(self) -> None:
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
+
+    def _too_late(self) -> None:
+        self._head_deadline = None
+        self.force_close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """What the parser refuses, and what no middleware saw."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer had begun when it failed") from exc
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            _LOG.error("a request failed below the application", exc_info=exc)
+            message = "an internal error; the log has it under this request_id"
+        if isinstance(exc, LineTooLong):
+            status, message = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request line or a header is too long"
+        text = (message or "the request is not HTTP").splitlines()[0][:200]
+        response = plain_envelope(status, text, uuid.uuid4().hex)
+        response.force_close()
+        return response
+
+
+class EdgeServer(web.Server):
+    """Makes an EdgeProtocol for each connection."""
+
+    header_timeout = 10.0
+
+    def __call__(self) -> EdgeProtocol:
+        return EdgeProtocol(self, loop=self._loop, header_timeout=self.header_timeout, **self._kwargs)
+
+
+class EdgeRunner(web.AppRunner):
+    """An AppRunner whose server is an EdgeServer."""
+
+    def __init__(self, app: web.Application, *, header_timeout: float, **kwargs: Any) -> None:  # noqa: ANN401 - aiohttp's own
+        super().__init__(app, max_line_size=MAX_LINE, max_field_size=MAX_LINE, auto_decompress=False, **kwargs)
+        self._header_timeout = header_timeout
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        server = EdgeServer(
+            made.request_handler,
+            request_factory=made.request_factory,
+            loop=asyncio.get_running_loop(),
+            **made._kwargs,  # noqa: SLF001 - the server takes what the application prepared
+        )
+        server.header_timeout = self._header_timeout
+        return server
