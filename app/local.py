@@ -135,7 +135,12 @@ def _build(console: Console) -> None:
         console.print("building the engine")
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("building the engine", total=1)
-        build_engine("release", lambda done, step: bar.update(task, completed=done, description=step[-60:]))
+        build_engine("release", lambda done, step: bar.update(task, completed=done, description=_short(step)))
+
+
+def _short(step: str) -> str:
+    """The file a step of the build is about, e.g. engine_orders.cpp of Building CXX object …/engine_orders.cpp.o."""
+    return f"building the engine: {step.split('/')[-1].split()[-1].removesuffix('.o')}"
 
 
 @contextmanager
