@@ -57,10 +57,9 @@ def gather(
     streams: Sequence[Follower] = (),
     account: str = "main",
 ) -> Facts:
-    """Read the tables in one snapshot. Decimals are exact; numbers in payloads are as written."""
+    """Read the tables; nothing may be writing them. Decimals are exact; numbers in payloads are as written."""
     tables = {}
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         head = cursor.execute("SELECT seq, trades, chain FROM accounts WHERE account = %s", (account,)).fetchone() or {}
         log = cursor.execute(
             "SELECT seq, epoch, type, client_order_id, payload::text AS text FROM order_wal WHERE account = %s ORDER BY seq",

@@ -163,8 +163,8 @@ async def settle(client: Client, seconds: float = 30) -> int:
     for order_id in open_ids:
 
         async def told(body: Body = last[order_id].body) -> bool:
-            # 409: the id is another order's, so this one was never taken
-            return (await client.post("/api/order", body)).status in DEFINITE | {409}
+            # 400: it was malformed; 409: the id is another order's. Neither was ever taken.
+            return (await client.post("/api/order", body)).status in DEFINITE | {400, 409}
 
         await until(told, seconds=seconds)
     return len(open_ids)
