@@ -12,9 +12,10 @@ constexpr Units kMid = 40'000 * kOne;
 std::string words(std::initializer_list<std::string_view> pieces) {
   std::string out;
   for (const std::string_view piece : pieces) {
-    out += out.empty() ? "" : " ";
     out += piece;
+    out += ' ';
   }
+  out.pop_back();
   return out;
 }
 

@@ -14,27 +14,27 @@
 namespace veloz {
 
 struct MarketEvent {
-  std::string_view symbol;
+  std::string_view symbol = {};
   Nanos ts = 0;
-  std::optional<PriceQty> last;
-  std::optional<PriceQty> bid;
-  std::optional<PriceQty> ask;
+  std::optional<PriceQty> last = {};
+  std::optional<PriceQty> bid = {};
+  std::optional<PriceQty> ask = {};
 };
 
 struct BookEvent {
-  std::string_view symbol;
+  std::string_view symbol = {};
   Nanos ts = 0;
   BookStatus status = BookStatus::Synced;
-  std::optional<std::int64_t> expected;
-  std::optional<std::int64_t> got;
+  std::optional<std::int64_t> expected = {};
+  std::optional<std::int64_t> got = {};
 };
 
 struct OrderUpdateEvent {
-  std::string_view account;
+  std::string_view account = {};
   Nanos ts = 0;
-  std::string_view client_order_id;
+  std::string_view client_order_id = {};
   Status status = Status::Accepted;
-  std::string_view symbol;
+  std::string_view symbol = {};
   Side side = Side::Buy;
   Units qty = 0;
   Units price = 0;
@@ -45,42 +45,42 @@ struct OrderUpdateEvent {
   SelfTrade stp = SelfTrade::CancelNewest;
   bool triggered = false;
   std::uint64_t rank = 0;   // 0 when REJECTED
-  std::string_view reason;  // empty: left out
+  std::string_view reason = {};  // empty: left out
 };
 
 struct FillEvent {
-  std::string_view account;
+  std::string_view account = {};
   Nanos ts = 0;
-  std::string_view client_order_id;
-  std::string_view symbol;
+  std::string_view client_order_id = {};
+  std::string_view symbol = {};
   Side side = Side::Buy;
   Units qty = 0;
   Units price = 0;
   Units fee = 0;
-  std::string_view fee_asset;
+  std::string_view fee_asset = {};
   Liquidity liquidity = Liquidity::Maker;
   std::uint64_t trade_id = 0;
 };
 
 struct TransferEvent {
-  std::string_view account;
+  std::string_view account = {};
   Nanos ts = 0;
-  std::string_view asset;
+  std::string_view asset = {};
   Units amount = 0;  // signed
-  std::string_view ref;
+  std::string_view ref = {};
 };
 
 struct OrderStateEvent {
-  std::string_view account;
-  std::string_view client_order_id;
-  std::string_view symbol;
+  std::string_view account = {};
+  std::string_view client_order_id = {};
+  std::string_view symbol = {};
   Side side = Side::Buy;
   Units qty = 0;
   Units price = 0;
   Units stop = 0;    // 0: left out
   Nanos expire = 0;  // 0: left out
   Status status = Status::Accepted;
-  std::string_view reason;
+  std::string_view reason = {};
   Units executed_qty = 0;
   Units executed_notional = 0;
   OrderType type = OrderType::Limit;
@@ -95,13 +95,13 @@ struct OrderStateEvent {
 };
 
 struct BalanceRow {
-  std::string_view asset;
+  std::string_view asset = {};
   Units free = 0;
   Units locked = 0;
 };
 
 struct PositionRow {
-  std::string_view symbol;
+  std::string_view symbol = {};
   Units qty = 0;
   Units cost = 0;
   Units realised = 0;
@@ -112,14 +112,14 @@ struct PositionRow {
 };
 
 struct AccountEvent {
-  std::string_view account;
+  std::string_view account = {};
   Nanos ts = 0;
-  std::span<const BalanceRow> balances;    // sorted by asset
-  std::span<const PositionRow> positions;  // sorted by symbol
+  std::span<const BalanceRow> balances = {};    // sorted by asset
+  std::span<const PositionRow> positions = {};  // sorted by symbol
 };
 
 struct LimitsEvent {
-  std::string_view account;
+  std::string_view account = {};
   Nanos ts = 0;
   Units maker_fee_bps = 0;
   Units taker_fee_bps = 0;
@@ -134,8 +134,8 @@ struct LimitsEvent {
 };
 
 struct HashEvent {
-  std::string_view account;
-  std::string_view hash;
+  std::string_view account = {};
+  std::string_view hash = {};
   std::size_t open_orders = 0;
 };
 
@@ -152,15 +152,15 @@ struct StatsEvent {
 
 struct PongEvent {
   Nanos ts = 0;
-  std::string_view token;  // empty: left out
+  std::string_view token = {};  // empty: left out
 };
 
 struct ErrorEvent {
   Nanos ts = 0;
   Code code = Code::BadArguments;
-  std::string_view message;
-  std::string_view account;          // empty: left out
-  std::string_view client_order_id;  // empty: left out
+  std::string_view message = {};
+  std::string_view account = {};          // empty: left out
+  std::string_view client_order_id = {};  // empty: left out
 };
 
 /// Takes the events of a command in order. Each default does nothing.

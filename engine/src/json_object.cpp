@@ -22,20 +22,16 @@ void append_escaped(std::string& out, std::string_view value) {
 
 }  // namespace
 
-std::string& JsonObject::key(std::string_view key) {
-  if (!first_) {
-    out_ += ',';
-  }
+std::string& JsonObject::key(std::string_view name) {
+  out_.append(first_ ? "\"" : ",\"", first_ ? 1 : 2);
   first_ = false;
-  out_ += '"';
-  out_ += key;
-  out_ += "\":";
-  return out_;
+  out_.append(name);
+  return out_.append("\":", 2);
 }
 
 JsonObject& JsonObject::word(std::string_view name, std::string_view value) {
   key(name) += '"';
-  out_ += value;
+  out_.append(value);
   out_ += '"';
   return *this;
 }
