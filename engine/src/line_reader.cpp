@@ -9,21 +9,22 @@ constexpr std::size_t kBuffer = 8 * kMaxLine;
 
 }  // namespace
 
-LineReader::LineReader() : buffer_(kBuffer) {}
+// Not cleared: pages that are never read into cost nothing.
+LineReader::LineReader() : buffer_(std::make_unique_for_overwrite<char[]>(kBuffer)) {}
 
 std::span<char> LineReader::room() {
   if (begin_ != 0) {
-    std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
+    std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
     seen_ -= begin_;
     end_ -= begin_;
     begin_ = 0;
   }
-  return {buffer_.data() + end_, buffer_.size() - end_};
+  return {buffer_.get() + end_, kBuffer - end_};
 }
 
 std::optional<LineReader::Line> LineReader::next() {
   const char* const found =
-      static_cast<const char*>(std::memchr(buffer_.data() + seen_, '\n', end_ - seen_));
+      static_cast<const char*>(std::memchr(buffer_.get() + seen_, '\n', end_ - seen_));
   if (found == nullptr) {
     seen_ = end_;
     // One byte more than a line may have, for the carriage return.
@@ -33,7 +34,7 @@ std::optional<LineReader::Line> LineReader::next() {
     }
     return std::nullopt;
   }
-  std::string_view text(buffer_.data() + begin_, static_cast<std::size_t>(found - buffer_.data()) - begin_);
+  std::string_view text(buffer_.get() + begin_, static_cast<std::size_t>(found - buffer_.get()) - begin_);
   begin_ = seen_ = begin_ + text.size() + 1;
   if (text.ends_with('\r')) {
     text.remove_suffix(1);

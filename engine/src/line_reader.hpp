@@ -1,10 +1,10 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
-#include <vector>
 
 namespace veloz {
 
@@ -27,7 +27,7 @@ class LineReader {
   std::optional<Line> next();
 
  private:
-  std::vector<char> buffer_;
+  std::unique_ptr<char[]> buffer_;
   std::size_t begin_ = 0;  // of what is not yet handed out
   std::size_t seen_ = 0;   // up to here there is no line end
   std::size_t end_ = 0;
