@@ -8,7 +8,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from app.auth import NOBODY
-from app.errors import AuthenticationRequired, Forbidden, RateLimitExceeded, VelozError
+from app.errors import AuthenticationRequired, ExecutionUnavailable, Forbidden, RateLimitExceeded, VelozError
 from app.keys import ADDRESS, HEADERS, PRINCIPAL, Services
 from app.ratelimit import Charge
 from app.roles import Principal, Role
@@ -29,6 +29,8 @@ async def admit(request: web.Request, services: Services, role: Role | None, wei
     try:
         principal = await services.authenticator.principal(request)
     except VelozError as refusal:
+        if refusal.status is HTTPStatus.UNAUTHORIZED and not services.lifecycle.started:
+            raise ExecutionUnavailable("the gateway is starting and does not know all keys yet") from refusal
         if refusal.status is HTTPStatus.UNAUTHORIZED:
             await charge(request, services, [address, *failed_login(request, services, refusal)])
         raise

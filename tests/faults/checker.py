@@ -15,7 +15,6 @@ from tests.faults.folded import fold_tables
 from tests.faults.ledger import Body, Call
 
 CLOSED = frozenset({"FILLED", "CANCELLED", "REJECTED", "EXPIRED"})
-NOT_TAKEN = frozenset({400, 401, 403, 404, 413, 429, 503})
 
 
 class Violation(msgspec.Struct, frozen=True):
@@ -131,7 +130,7 @@ def _made_up(facts: Facts) -> Iterator[Violation]:
         calls = asked.get(order_id)
         if calls is None:
             yield Violation("made up", f"{order_id}: in orders, never sent")
-        elif all(call.status in NOT_TAKEN for call in calls):
+        elif all(call.not_taken for call in calls):
             yield Violation("made up", f"{order_id}: in orders, every answer said it was not taken")
 
 

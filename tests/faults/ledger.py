@@ -15,6 +15,10 @@ import msgspec
 
 Body = dict[str, str]
 
+# Answers that say the order was not taken: refused, limited, or nobody there to take it.
+NOT_TAKEN = frozenset({400, 401, 403, 404, 413, 429, 503})
+NOT_CONNECTED = "ClientConnectorError"
+
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One request and what came back: a status with its answer, or an error of the connection (nothing is known then)."""
@@ -32,9 +36,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return self.body.get("client_order_id", "")
 
     @property
-    def code(self) -> str:
-        """The error code of the envelope, "" for a success."""
-        return str(self.answer.get("error", ""))
+    def not_taken(self) -> bool:
+        """Whether the gateway cannot have taken it, by its own word or because it never got it."""
+        return self.status in NOT_TAKEN or self.error.startswith(NOT_CONNECTED)
 
 
 class Ledger:

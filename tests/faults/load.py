@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
 from typing import Self
 
@@ -18,6 +18,7 @@ SYMBOL = "BTCUSDT"
 PRICE = 40_000  # where the simulated market starts; it moves by a few per cent at most
 ANSWER_SECONDS = 6.0
 PARALLEL_COPIES = 3
+SETTLERS = 8
 DEFINITE = frozenset({200, 422})
 
 _NOT_ANSWERED = (aiohttp.ClientError, TimeoutError)
@@ -150,21 +151,25 @@ async def settle(client: Client, seconds: float = 30) -> int:
 
     Raises TimeoutError when one has no definite answer after `seconds`.
     """
-    last: dict[str, Call] = {}
-    definite: set[str] = set()
+    asked: dict[str, list[Call]] = {}
     for call in read(client.ledger.path):
-        if call.path != "/api/order":
-            continue
-        if call.status in DEFINITE:
-            definite.add(call.order_id)
-        elif call.status is None or call.status >= 500:
-            last[call.order_id] = call
-    open_ids = sorted(set(last) - definite)
-    for order_id in open_ids:
+        if call.path == "/api/order":
+            asked.setdefault(call.order_id, []).append(call)
+    unknown = [
+        next(call.body for call in calls if not call.not_taken)
+        for calls in asked.values()
+        if not any(call.status in DEFINITE for call in calls) and not all(call.not_taken for call in calls)
+    ]
 
-        async def told(body: Body = last[order_id].body) -> bool:
-            # 400: it was malformed; 409: the id is another order's. Neither was ever taken.
-            return (await client.post("/api/order", body)).status in DEFINITE | {400, 409}
+    async def ask(bodies: Iterator[Body]) -> None:
+        for body in bodies:
 
-        await until(told, seconds=seconds)
-    return len(open_ids)
+            async def told(body: Body = body) -> bool:
+                # 409: the id is another order's, so this one was never taken
+                return (await client.post("/api/order", body)).status in DEFINITE | {409}
+
+            await until(told, seconds=seconds)
+
+    bodies = iter(unknown)
+    await asyncio.gather(*(ask(bodies) for _ in range(SETTLERS)))
+    return len(unknown)

@@ -16,7 +16,7 @@ from tests.faults.ledger import Ledger
 from tests.faults.load import Client
 from tests.faults.waiting import until
 
-STAYS_SECONDS = 1.0
+STAYS_SECONDS = 0.5
 ORDERS = 40
 
 DAMAGE = {
