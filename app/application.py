@@ -7,10 +7,8 @@ import logging
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 from psycopg import InterfaceError, OperationalError
@@ -21,9 +19,10 @@ from app import __version__, logs
 from app.address import networks
 from app.auth import Authenticator
 from app.cache import Cache
-from app.exchange import Exchange
+from app.exchange import Exchange, StartRefused
 from app.exchange_config import ExchangeConfig
 from app.feeds import Feed, SymbolSpec
+from app.feeds.records import RecordError
 from app.feeds.replay import ReplayFeed
 from app.feeds.sim import SimFeed
 from app.key_store import FIRST_KEY, PASSWORD_KEY, KeyStore
@@ -31,7 +30,7 @@ from app.keys import SERVICES, Services
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
 from app.middleware import edge
-from app.migrate import migrate
+from app.migrate import MigrationRefused, migrate
 from app.money import parse_units
 from app.operation import MAX_BODY
 from app.protocol import EdgeRunner
@@ -43,7 +42,7 @@ from app.settings import Settings
 from app.streams import Streams
 
 _LOG = logging.getLogger("veloz")
-_AWAY = (OperationalError, InterfaceError, PoolTimeout)
+_RETRY = 0.5
 _CLOSE_TIMEOUT = 5.0
 
 
@@ -110,53 +109,56 @@ def make_application(services: Services) -> web.Application:
     return app
 
 
-@asynccontextmanager
-async def serving(settings: Settings) -> AsyncIterator[tuple[Services, int]]:
-    """A gateway that listens, from start to drained; gives its services and the port.
+async def serve(settings: Settings, stop: asyncio.Event, listening: Callable[[Services, int], None]) -> None:
+    """A gateway until `stop` is set; `listening` is given its services and its port.
 
-    It listens before it is ready, so that its health can be asked for. Raises what only an operator can mend:
-    MigrationRefused, StartRefused, OSError (the port).
+    It listens at once, so that its health can be asked for, and is ready when the order path is.
+    Raises what only an operator can mend: MigrationRefused, StartRefused, OSError (the port).
     """
     services = make_services(settings)
-    runner = EdgeRunner(
+    runner = _runner(services)
+    watch = asyncio.create_task(services.lifecycle.watch(services.metrics.loop_lag))
+    starting = asyncio.create_task(_start(services))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, settings.host, settings.port, backlog=settings.backlog).start()
+        listening(services, runner.addresses[0][1])
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            starting.result()
+        await stopping
+    finally:
+        for task in (starting, stopping, watch):
+            task.cancel()
+        await asyncio.wait({starting, stopping, watch})
+        await _leave(services, runner)
+
+
+def _runner(services: Services) -> EdgeRunner:
+    return EdgeRunner(
         make_application(services),
-        header_timeout=settings.header_timeout,
-        keepalive_timeout=settings.keepalive_timeout,
+        header_timeout=services.settings.header_timeout,
+        keepalive_timeout=services.settings.keepalive_timeout,
         access_log=logs.ACCESS,
         access_log_class=logs.AccessLog,
         shutdown_timeout=_CLOSE_TIMEOUT,
     )
-    lifecycle = services.lifecycle
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(lifecycle.watch(services.metrics.loop_lag))]
-        try:
-            await migrate(settings.postgres_dsn)
-            await services.exchange.start()
-            await runner.setup()
-            await web.TCPSite(runner, settings.host, settings.port, backlog=settings.backlog).start()
-            tasks.append(group.create_task(_until_done(lambda: _prepare(services))))
-            yield services, runner.addresses[0][1]
-        finally:
-            await _leave(services, runner)
-            for task in tasks:
-                task.cancel()
 
 
-async def _leave(services: Services, runner: EdgeRunner) -> None:
-    """Not ready, orders finished, streams closed with a hint to come back, connections closed."""
-    services.lifecycle.draining = True
-    services.streams.end()
-    if services.lifecycle.started:
-        await services.exchange.drain(services.settings.drain_timeout)
-    await runner.cleanup()
-    await services.exchange.close()
-    await services.cache.close()
+async def _start(services: Services) -> None:
+    """The schema, the order path, stored configuration, and the keys that the configuration names."""
+    settings, exchange = services.settings, services.exchange
+    await _until_there("the schema", lambda: migrate(settings.postgres_dsn))
+    services.lifecycle.exchange_started = True
+    await exchange.start()
+    await _until_there("the configuration", lambda: services.config.load(exchange.pool))
+    await _until_there("the first key", lambda: _register(services))
+    services.lifecycle.started = True
 
 
-async def _prepare(services: Services) -> None:
-    """What needs the database once: stored configuration, and the keys that the configuration names."""
+async def _register(services: Services) -> None:
     settings, keys = services.settings, services.keys
-    await services.config.load(services.exchange.pool)
     if settings.api_key:
         await keys.register(FIRST_KEY, settings.api_key, "main")
     if settings.admin_password:
@@ -164,17 +166,30 @@ async def _prepare(services: Services) -> None:
         await keys.register(PASSWORD_KEY, secrets.token_hex(32), "main")
     else:
         await keys.unregister(PASSWORD_KEY)
-    services.lifecycle.started = True
 
 
-async def _until_done(action: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def _until_there(what: str, action: Callable[[], Awaitable[object]]) -> None:
     """Try until the database is there, and in it the account that the first key belongs to."""
     while True:
         try:
-            return await action()
-        except (*_AWAY, ForeignKeyViolation) as error:
-            _LOG.warning("the first key cannot be registered yet", extra={"why": str(error)})
-            await asyncio.sleep(0.5)
+            await action()
+        except (OperationalError, InterfaceError, PoolTimeout, ForeignKeyViolation) as error:
+            _LOG.warning("%s must wait for the database", what, extra={"why": str(error)})
+            await asyncio.sleep(_RETRY)
+        else:
+            return
+
+
+async def _leave(services: Services, runner: EdgeRunner) -> None:
+    """Not ready, orders finished, streams closed with a hint to come back, connections closed."""
+    services.lifecycle.draining = True
+    services.streams.end()
+    if services.lifecycle.exchange_started:
+        await services.exchange.drain(services.settings.drain_timeout)
+    await runner.cleanup()
+    if services.lifecycle.exchange_started:
+        await services.exchange.close()
+    await services.cache.close()
 
 
 async def _main(settings: Settings) -> None:
@@ -182,35 +197,38 @@ async def _main(settings: Settings) -> None:
     stop, hurry = asyncio.Event(), asyncio.Event()
 
     def signalled() -> None:
+        _LOG.info("leaving" if not stop.is_set() else "leaving without waiting")
         (hurry if stop.is_set() else stop).set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled)
-    served = loop.create_task(_serve(settings, stop))
+    served = loop.create_task(serve(settings, stop, _announce))
     hurried = loop.create_task(hurry.wait())
     await asyncio.wait({served, hurried}, return_when=asyncio.FIRST_COMPLETED)
     hurried.cancel()
     if not served.done():
-        _LOG.warning("second signal: leaving without waiting")
         served.cancel()
-    await asyncio.gather(served, return_exceptions=hurry.is_set())
+        await asyncio.wait({served}, timeout=_CLOSE_TIMEOUT)
+    elif not served.cancelled():
+        served.result()
 
 
-async def _serve(settings: Settings, stop: asyncio.Event) -> None:
-    async with serving(settings) as (services, port):
-        _LOG.info("listening", extra={"host": settings.host, "port": port, "version": __version__})
-        await stop.wait()
-        _LOG.info("draining", extra={"streams": len(services.streams)})
-    _LOG.info("stopped")
+def _announce(services: Services, port: int) -> None:
+    _LOG.info("listening", extra={"host": services.settings.host, "port": port, "version": __version__})
 
 
 def run(settings: Settings) -> None:
-    """Run one gateway until SIGTERM or SIGINT; the second one ends it without waiting."""
+    """Run one gateway until SIGTERM or SIGINT; the second one ends it without waiting. Exit status 1: it cannot start."""
     logs.configure(settings.log_level)
     factory = None
     if sys.platform == "linux":
         import uvloop  # noqa: PLC0415 - not there on other systems
 
         factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(_main(settings))
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(_main(settings))
+    except (MigrationRefused, StartRefused, RecordError, OSError) as error:
+        _LOG.critical("the gateway cannot run: %s", error)
+        sys.exit(1)
+    _LOG.info("stopped")

@@ -12,10 +12,11 @@ _MEMORY = 10.0
 
 
 class Lifecycle:
-    """`started` and `draining` are set once each, in this order."""
+    """`exchange_started`, `started` and `draining` are set once each, in this order."""
 
     def __init__(self) -> None:
         self._begin = time.monotonic()
+        self.exchange_started = False
         self.started = False
         self.draining = False
         self._lags: list[tuple[float, float]] = []

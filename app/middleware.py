@@ -35,7 +35,7 @@ _CODES = {
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "headers_too_large",
     HTTPStatus.INTERNAL_SERVER_ERROR: "internal",
 }
-_FIXED = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+_FIXED = {"Server": "veloz", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
 
 
 class HeadersTooLarge(VelozError):
