@@ -140,7 +140,7 @@ def _build(console: Console) -> None:
 
 def _short(step: str) -> str:
     """The file a step of the build is about, e.g. engine_orders.cpp of Building CXX object …/engine_orders.cpp.o."""
-    return f"building the engine: {step.split('/')[-1].split()[-1].removesuffix('.o')}"
+    return f"building the engine: {step.rsplit('/', maxsplit=1)[-1].rsplit(maxsplit=1)[-1].removesuffix('.o')}"
 
 
 @contextmanager

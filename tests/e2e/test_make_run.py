@@ -64,7 +64,8 @@ def system(data_dir: Path, port: int, *arguments: str) -> Iterator[System]:
             key = (data_dir / "api_key").read_text().strip()
             yield System(process, f"http://127.0.0.1:{port}", key, time.monotonic() - started, said)
         finally:
-            process.kill()
+            process.terminate()
+            process.wait(timeout=40)
 
 
 def descendants(pid: int) -> set[str]:
