@@ -474,7 +474,7 @@ class Model:
         market = self.markets[symbol]
         if market.crossed:
             market.clear()
-            market.synced, market.gap_told = False, market.depth_id is not None
+            market.synced, market.gap_told = False, market.gap_told or market.depth_id is not None
             return [self.book_event(symbol, "CROSSED")]
         for _, account in sorted(self.accounts.items()):
             for order in [*account.resting(symbol, "BUY"), *account.resting(symbol, "SELL")]:

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.engine.commands import OPENING, SCRIPTS, START, Step
 from tests.engine.model import Event, Model
@@ -18,6 +18,7 @@ SETTINGS = settings(
     derandomize=not EXAMPLES,
     database=None,
     deadline=None,
+    phases=[Phase.generate],  # `shortest` shrinks: in seconds, where Hypothesis takes minutes for a script this long
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
 
@@ -51,11 +52,22 @@ def differences(engine: Path, steps: list[Step], model: Model) -> list[str]:
     return found
 
 
+def shortest(engine: Path, steps: list[Step]) -> list[Step]:
+    """The steps without those that the difference does not need."""
+    for place in reversed(range(len(steps))):
+        fewer = steps[:place] + steps[place + 1 :]
+        if differences(engine, fewer, Model()):
+            steps = fewer
+    return steps
+
+
 @SETTINGS
 @given(steps=SCRIPTS)
 def test_the_engine_and_the_model_say_the_same(engine: Path, steps: list[Step]) -> None:
-    found = differences(engine, steps, Model())
-    assert not found, found[0]
+    if differences(engine, steps, Model()):
+        short = shortest(engine, steps)
+        script = "\n".join(line for line, _ in play(short, Model()).values())
+        pytest.fail(f"{script}\n{differences(engine, short, Model())[0]}")
 
 
 class NoFees(Model):

@@ -272,10 +272,11 @@ def restore_lines(states: list[Event], account: Event, trades: int) -> list[str]
 
 def test_an_account_rebuilt_from_its_own_events_has_its_digest(engine: Path) -> None:
     trading = [
-        "DEPOSIT B 3", "LIMITS maker_fee_bps=1.5 taker_fee_bps=12.34567891", "QUOTE S 9.5 1 10 0.7",
-        "ORDER BUY S 1 10.5 a", "ORDER SELL S 0.5 0 b STOP stop=9", f"ORDER SELL S 0.5 9 c STOP_LIMIT GTD stop=9.5 expire={18 * 10**17}",
-        "ORDER BUY S 2 9 d LIMIT GTX", "AMEND d qty=1.5", "ORDER SELL S 1 12 e stp=NONE", "TRADE S 9.5 0.11",
-        "ORDER SELL S 0.3 0 f MARKET",
+        "DEPOSIT B 3", "LIMITS maker_fee_bps=1.5 taker_fee_bps=12.34567891",
+        "QUOTE S 9.5 1 10 0.7", "ORDER BUY S 1 10.5 a", "ORDER SELL S 0.5 0 b STOP stop=9",
+        "ORDER SELL S 0.5 9 c STOP_LIMIT GTD stop=9.5 expire=1800000000000000000",
+        "ORDER BUY S 2 9 d LIMIT GTX", "AMEND d qty=1.5", "ORDER SELL S 1 12 e stp=NONE",
+        "TRADE S 9.5 0.11", "ORDER SELL S 0.3 0 f MARKET",
     ]  # fmt: skip
     lines = [*OPENING, *(f"{line} {T}" for line in trading), f"@8 STATE main {T}", f"@9 HASH main {T}"]
     events = say(engine, *lines)
