@@ -72,7 +72,8 @@ def envelope(error: VelozError, request_id: str) -> web.Response:
 def plain_envelope(status: int, message: str, request_id: str, allow: str | None = None) -> web.Response:
     """An answer to what aiohttp itself refuses."""
     code = _CODES.get(HTTPStatus(status), "bad_request")
-    return _response(Envelope(False, code, message, request_id), status, {"Allow": allow} if allow else {})
+    headers = {**_FIXED, "X-Request-ID": request_id} | ({"Allow": allow} if allow else {})
+    return _response(Envelope(False, code, message, request_id), status, headers)
 
 
 def _response(body: Envelope, status: int, headers: dict[str, str]) -> web.Response:

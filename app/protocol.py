@@ -96,8 +96,17 @@ class EdgeRunner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
+        handle = made.request_handler
+
+        async def enveloped(request: web.BaseRequest) -> web.StreamResponse:
+            """What aiohttp refuses before any middleware: an expectation it does not know."""
+            try:
+                return await handle(request)
+            except web.HTTPException as error:
+                return plain_envelope(error.status, error.text or error.reason, uuid.uuid4().hex)
+
         server = EdgeServer(
-            made.request_handler,
+            enveloped,
             request_factory=made.request_factory,
             loop=asyncio.get_running_loop(),
             **made._kwargs,  # noqa: SLF001 - the server takes what the application prepared
