@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from app.child import bound_to_us, environment
+from app.exchange_config import StartRefused
 from app.wire import PROTOCOL, Event, Ready, decode_error, decode_ready, read_event
 
 log = logging.getLogger(__name__)
@@ -30,10 +31,6 @@ _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 class EngineLost(Exception):
     """The engine ended, hangs or speaks nonsense; the message says which."""
-
-
-class EngineRefused(Exception):
-    """The engine cannot be started: an operator must mend that."""
 
 
 class Batch(msgspec.Struct):
@@ -75,14 +72,14 @@ class Engine(asyncio.SubprocessProtocol):
 
     @classmethod
     async def start(cls, path: Path, timeout: float) -> Engine:
-        """Start the program and await its greeting, `timeout` seconds at most. EngineRefused, EngineLost."""
+        """Start the program and await its greeting, `timeout` seconds at most. StartRefused, EngineLost."""
         engine = cls()
         if not os.access(path, os.X_OK):
-            raise EngineRefused(f"there is no engine at {path}; build it, or name another path")
+            raise StartRefused(f"there is no engine at {path}; build it, or name another path")
         try:
             await engine._loop.subprocess_exec(lambda: engine, *bound_to_us([str(path)], SIGKILL), env=environment())
         except OSError as error:
-            raise EngineRefused(f"the engine {path} cannot be started: {error.strerror}") from error
+            raise StartRefused(f"the engine {path} cannot be started: {error.strerror}") from error
         try:
             ready = await engine._answer(engine._greeting, timeout)
         except BaseException:
@@ -90,7 +87,7 @@ class Engine(asyncio.SubprocessProtocol):
             raise
         if ready.protocol != PROTOCOL:
             await engine.stop()
-            raise EngineRefused(
+            raise StartRefused(
                 f"the engine {path} speaks protocol {ready.protocol}, this gateway {PROTOCOL}; "
                 "build both from one version"
             )

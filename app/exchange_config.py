@@ -11,6 +11,10 @@ Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
+class StartRefused(Exception):
+    """What only an operator can mend; the message says how."""
+
+
 class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One gateway's order path. Times in seconds, amounts in 1e-8 units.
 

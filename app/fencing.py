@@ -67,11 +67,14 @@ async def claim(connection: Connection, owner: str, ttl: float) -> Claim:
         return Claim(owner, dict(await cursor.fetchall()))
 
 
-async def renew(connection: Connection, owner: str, ttl: float) -> Renewal:
-    """Extend the lease. psycopg.Error when the database does not say so."""
+async def renew(connection: Connection, held: Claim, ttl: float) -> Renewal:
+    """Extend the lease. Fenced when the shards are another's; psycopg.Error when the database does not answer."""
     start, wall = time.monotonic(), time.time()
-    database = await _lease(connection, owner, ttl)
+    database = await _lease(connection, held.owner, ttl)
     taken = time.monotonic() - start
+    cursor = await connection.execute("SELECT count(*), sum(epoch) FROM shards WHERE owner = %s", (held.owner,))
+    if await cursor.fetchone() != (len(held.epochs), sum(held.epochs.values())):
+        raise Fenced(f"another gateway claimed the shards of {held.owner}")
     return Renewal(clock_offset=wall + taken / 2 - database, round_trip=taken)
 
 

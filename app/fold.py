@@ -103,9 +103,11 @@ class State(msgspec.Struct):
         return hashlib.sha256(self.canonical().encode()).hexdigest()
 
     def locks(self, symbols: Mapping[str, tuple[str, str]]) -> dict[str, int]:
-        """Σ lock by asset, without zeros; `symbols` gives (base, quote)."""
+        """Σ lock by asset; `symbols` gives (base, quote). FoldError when one is not there."""
         locked: dict[str, int] = {}
         for order in self.orders.values():
+            if order.symbol not in symbols:
+                raise FoldError(f"order {order.client_order_id} is of {order.symbol}, which is no known symbol")
             asset, amount = order.lock(*symbols[order.symbol])
             locked[asset] = locked.get(asset, 0) + amount
         return locked
@@ -161,6 +163,8 @@ def _fill(state: State, event: Fill, symbols: Mapping[str, tuple[str, str]]) -> 
     state.trades += 1
     if event.trade_id != state.trades:
         raise FoldError(f"fill {event.trade_id} comes where {state.trades} is due")
+    if event.symbol not in symbols:
+        raise FoldError(f"fill {event.trade_id} is of {event.symbol}, which is no known symbol")
     base, quote = symbols[event.symbol]
     qty, fee = from_decimal(event.qty), from_decimal(event.fee)
     notional = from_decimal(event.price) * qty // SCALE

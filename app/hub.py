@@ -52,6 +52,7 @@ class EventHub:
         self.market_signal = Signal()
         self.log_signal = Signal()
         self.last_xid = 0
+        self.version = 0  # counts what may have changed the log
         self._pool = pool
         self._rings: dict[str, Ring] = {}
         self._signals: defaultdict[str, Signal] = defaultdict(Signal)
@@ -65,6 +66,7 @@ class EventHub:
         for account in {entry.account for entry in entries}:
             self._signals[account].wake()
         self.last_xid = max(self.last_xid, xid)
+        self.version += 1
         self.log_signal.wake()
 
     def publish_market(self, market: MarketView) -> None:
@@ -78,6 +80,7 @@ class EventHub:
             if self.ring(account).head != head:
                 self._rings[account] = Ring(head)
                 self._signals[account].wake()
+        self.version += 1
         self.log_signal.wake()
 
     def ring(self, account: str) -> Ring:

@@ -34,6 +34,8 @@ ORDER BY xid, account, seq LIMIT %s"""
 _NEWEST = b"""SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
 coalesce((SELECT max(pruned_xid::text::bigint) FROM accounts), 0)"""
 
+_place = msgspec.json.Decoder(tuple[int, str, int]).decode
+
 
 class Hub(Protocol):
     """What a subscription needs of the hub."""
@@ -42,6 +44,7 @@ class Hub(Protocol):
     market_signal: Signal
     log_signal: Signal
     last_xid: int
+    version: int
 
     def ring(self, account: str) -> Ring: ...
 
@@ -121,6 +124,8 @@ class GlobalSubscription(_Subscription):
         super().__init__(hub, hub.log_signal)
         self._place = place
         self._reset = reset
+        self._seen = -1
+        self._look_again = 0.0
 
     @classmethod
     async def open(cls, hub: Hub, cursor: str | None) -> GlobalSubscription:
@@ -137,10 +142,16 @@ class GlobalSubscription(_Subscription):
         if self._reset:
             self._reset = False
             return [StreamItem(write_cursor(self._place), "reset", b'{"type":"reset"}')]
+        if self._hub.version == self._seen and time.monotonic() < self._look_again:
+            return []
+        version = self._hub.version
         xid, account, seq = self._place
         rows = await self._hub.read(_GLOBAL_PAGE, (str(xid), account, seq, PAGE))
         if rows:
             self._place = (rows[-1][0], rows[-1][1], rows[-1][2])
+        else:
+            self._seen = version
+            self._look_again = time.monotonic() + self._patience()
         return [StreamItem(write_cursor((row[0], row[1], row[2])), row[3], row[4].encode()) for row in rows]
 
     def _patience(self) -> float:
@@ -156,6 +167,6 @@ def read_cursor(cursor: str) -> Place:
     """The inverse of `write_cursor`; BadParams when it is not one of ours."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        return msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=Place)
+        return _place(base64.b64decode(padded, altchars=b"-_", validate=True))
     except (binascii.Error, msgspec.MsgspecError, ValueError) as error:
         raise BadParams(f"last_id {cursor[:64]!r} is not a cursor of this stream; leave it out to start now") from error

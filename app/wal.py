@@ -54,18 +54,20 @@ class OrderLog:
     def append(
         self,
         events: Sequence[Event],
-        settle: Callable[[list[LogEntry]], None],
+        settle: Callable[[Append], None],
         *,
         first: Callable[[list[LogEntry]], FirstAnswer | None] | None = None,
         opening: Opening | None = None,
     ) -> None:
         """Queue one batch. `first` may make a new order's first answer of the numbered events.
 
-        After the commit `settle` is called with them, in the log's order.
+        After the commit `settle` is called, in the log's order.
         """
-        entries, others, heads = [], [], {}
+        entries: list[LogEntry] = []
+        others: list[Event] = []
+        heads: dict[str, Head] = {}
         if opening is not None:
-            self.heads[opening.account] = Head(opening.shard)
+            heads[opening.account] = self.heads[opening.account] = Head(opening.shard)
         for event in events:
             if event.type not in DURABLE or event.account is None:
                 others.append(event)
@@ -89,10 +91,10 @@ class OrderLog:
         while True:
             await self._queued.wait()
             group = self._next_group()
-            xid = await self._commit(group) if any(append.entries for append in group) else 0
+            xid = await self._commit(group) if any(append.heads for append in group) else 0
             self._publish(group, xid)
             for append in group:
-                append.settle(append.entries)
+                append.settle(append)
             if not self._queue:
                 self._idle.set()
 

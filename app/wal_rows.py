@@ -45,13 +45,13 @@ class FirstAnswer(msgspec.Struct, frozen=True):
     key_id: str | None
 
 
-class Append(msgspec.Struct, frozen=True):
+class Append(msgspec.Struct):
     """One batch on its way into the log; `heads` are those of its accounts after it."""
 
     entries: list[LogEntry]
     others: list[Event]
     heads: dict[str, Head]
-    settle: Callable[[list[LogEntry]], None]
+    settle: Callable[[Append], None]
     first: FirstAnswer | None
     opening: Opening | None
 
@@ -214,7 +214,7 @@ class Rows:
     def _advances(self) -> Iterator[str]:
         for account, head in self._heads.items():
             yield (
-                f'{{"account":"{account}","after":{self._after[account]},"seq":{head.seq},'
+                f'{{"account":"{account}","after":{self._after.get(account, head.seq)},"seq":{head.seq},'
                 f'"chain":"{head.chain.hex()}","trades":{head.trades}}}'
             )
 

@@ -16,6 +16,11 @@ from app.money import format_units, from_decimal
 
 PROTOCOL: Final = 1
 DURABLE: Final = frozenset({"order_update", "fill", "transfer", "order_state", "account"})
+RISK_REASONS: Final = frozenset({
+    "KILL_SWITCH", "BAD_TICK", "BAD_LOT", "MAX_ORDER_QTY", "OVERFLOW", "MIN_NOTIONAL", "MAX_NOTIONAL", "PRICE_BAND",
+    "MAX_OPEN_ORDERS", "POSITION_LIMIT", "DAILY_LOSS", "ORDER_RATE", "INSUFFICIENT_FUNDS", "POST_ONLY_WOULD_TAKE",
+    "SELF_TRADE",
+})  # fmt: skip
 
 _TOKEN = re.compile(r"[A-Za-z0-9._:/-]{1,64}", re.ASCII)
 
