@@ -1,7 +1,5 @@
 #pragma once
 
-#include <functional>
-#include <source_location>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -19,7 +17,7 @@ struct Case {
 };
 
 std::vector<Case>& cases();
-void report(const std::source_location& where, const std::string& what);
+void report(const char* file, int line, const std::string& what);
 
 struct Registration {
   Registration(std::string_view file, std::string_view sentence, void (*body)()) {
@@ -27,19 +25,18 @@ struct Registration {
   }
 };
 
-inline void check(bool held, std::string_view text, const std::source_location& where = std::source_location::current()) {
+inline void check(bool held, std::string_view text, const char* file, int line) {
   if (!held) {
-    report(where, "does not hold: " + std::string(text));
+    report(file, line, "does not hold: " + std::string(text));
   }
 }
 
 template <class A, class B>
-void check_equal(const A& a, const B& b, std::string_view text,
-                 const std::source_location& where = std::source_location::current()) {
+void check_equal(const A& a, const B& b, std::string_view text, const char* file, int line) {
   if (!(a == b)) {
     std::ostringstream out;
     out << text << "\n      left  " << a << "\n      right " << b;
-    report(where, out.str());
+    report(file, line, out.str());
   }
 }
 
@@ -52,5 +49,5 @@ void check_equal(const A& a, const B& b, std::string_view text,
   static const veloz::test::Registration VELOZ_JOIN(test_case_, __LINE__){                            \
       __FILE__, sentence, &VELOZ_JOIN(test_body_, __LINE__)};                                         \
   static void VELOZ_JOIN(test_body_, __LINE__)()
-#define CHECK(condition) veloz::test::check((condition), #condition)
-#define CHECK_EQ(a, b) veloz::test::check_equal((a), (b), #a " == " #b)
+#define CHECK(condition) veloz::test::check((condition), #condition, __FILE__, __LINE__)
+#define CHECK_EQ(a, b) veloz::test::check_equal((a), (b), #a " == " #b, __FILE__, __LINE__)
