@@ -14,6 +14,9 @@ constexpr std::int64_t kSecond = 1'000'000'000;
 OrderFlow::OrderFlow(std::uint64_t seed, const Model& model)
     : state_(seed), model_(model), accounts_{"B2", "a1", "main"} {
   limited_ = once_in(2);
+  crowded_ = once_in(8);
+  if (crowded_)
+    accounts_ = {"A", "A.", "A/x", "a", "a-1", "main", "z:9", std::string(64, 'n')};
   open();
 }
 
@@ -31,7 +34,8 @@ const std::string& OrderFlow::pick(const std::vector<std::string>& words) {
 
 void OrderFlow::say(const std::string& line) {
   const std::string req = once_in(20) ? "" : "@" + std::to_string(++req_) + " ";
-  lines_.push_back(req + line + " ts=" + std::to_string(clock_));
+  const auto behind = once_in(50) ? under(kSecond) : 0;  // a time that is past does not turn the clock back
+  lines_.push_back(req + line + (once_in(50) ? "" : " ts=" + std::to_string(clock_ - behind)));
 }
 
 void OrderFlow::open() {
@@ -43,14 +47,9 @@ void OrderFlow::open() {
     instruments_.push_back({"HUGE", "HHH", "USD", kOne, kOne, 1'000'000'000'000'000'000, 10, 40});
   for (auto& i : instruments_) {
     i.round = i.centre;
-    std::string line = "SYMBOL " + i.symbol + " base=" + i.base + " quote=" + i.quote +
-                       " tick=" + show(i.tick) + " lot=" + show(i.lot);
-    const Wide usual = floor_mul(i.centre, i.lot * i.size);
-    if (limited_)
-      line += " min_qty=" + show(i.lot * 2) + " max_qty=" + show(i.lot * (i.size - 2));
-    if (limited_ && fits(usual))
-      line += " min_notional=" + show(static_cast<Units>(usual / 12));
-    say(line);
+    if (crowded_)
+      i.spread *= 20;
+    define(i);
   }
   for (const auto& account : accounts_) {
     fund(account);
@@ -66,6 +65,28 @@ void OrderFlow::fund(const std::string& account) {
     say("DEPOSIT " + asset + " " + std::to_string(5 + under(20'000)) + "." +
         std::to_string(1 + under(99'999'999)) + " acct=" + account);
   }
+}
+
+void OrderFlow::define(const Instrument& i) {
+  std::string line = "SYMBOL " + i.symbol + " base=" + i.base + " quote=" + i.quote +
+                     " tick=" + show(i.tick) + " lot=" + show(i.lot);
+  const Wide usual = floor_mul(i.centre, i.lot * i.size);
+  if (limited_)
+    line += " min_qty=" + show(i.lot * 2) + " max_qty=" + show(i.lot * (i.size - 2));
+  if (limited_ && fits(usual))
+    line += " min_notional=" + show(static_cast<Units>(usual / 12));
+  say(line);
+}
+
+// Other rules for a while: open orders stay, what comes is judged anew.
+void OrderFlow::redefine(const Instrument& i) {
+  Instrument other = i;
+  other.tick *= 1 + under(3);
+  other.lot *= 1 + under(2);
+  define(other);
+  for (int n = 0; n < 4; ++n)
+    once_in(2) ? order() : amend();
+  define(i);
 }
 
 std::string OrderFlow::next() {
@@ -98,7 +119,9 @@ void OrderFlow::refill() {
     return say("HASH " + pick(accounts_));
   if (kind < 978)
     return say("STATE " + pick(accounts_));
-  if (kind < 983)
+  if (kind < 980)
+    return redefine(instrument());
+  if (kind < 984 && !(crowded_ && !once_in(8)))
     return say("CANCEL_ALL acct=" + pick({"a1", "main", "*"}) +
                (once_in(2) ? " symbol=" + instrument().symbol : "") + " reason=sweep");
   if (kind < 988)

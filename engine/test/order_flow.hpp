@@ -29,6 +29,8 @@ class OrderFlow {
   };
 
   void open();
+  void define(const Instrument& instrument);
+  void redefine(const Instrument& instrument);
   void fund(const std::string& account);
   void refill();
   void order();
@@ -63,7 +65,7 @@ class OrderFlow {
   std::vector<std::string> accounts_;
   std::deque<std::string> lines_;
   std::int64_t clock_ = 1'610'000'000'000'000'000, req_ = 0, orders_ = 0;
-  bool limited_ = false;
+  bool limited_ = false, crowded_ = false;
 };
 
 }  // namespace veloz::reference

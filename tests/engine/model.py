@@ -53,7 +53,7 @@ class Model:
         verb, *at = [word for word in words if "=" not in word]
         self.events, self.touched, self.touched_accounts = [], [], []
         before = {name: self.figures(account) for name, account in self.accounts.items()}
-        self.clock = max(self.clock, int(options.get("ts", "0")))
+        self.clock = max(self.clock, int(options.get("ts", "0")), int(at[0]) if verb == "CLOCK" else 0)
         self.expire()
         try:
             answers: list[Event] = list(getattr(self, f"do_{verb.lower()}")(at, options) or ())
@@ -81,8 +81,8 @@ class Model:
                 if order.expire and order.expire <= self.clock:
                     self.end(order, "EXPIRED", "GTD_EXPIRED")
 
-    def do_clock(self, at: list[str], _options: Options) -> None:
-        self.clock = max(self.clock, int(at[0]))
+    def do_clock(self, _at: list[str], _options: Options) -> None:
+        """Nothing but the time that every command brings."""
 
     # Set-up and accounts
 
