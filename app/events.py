@@ -104,21 +104,20 @@ async def _follow(call: Call[StreamQuery, Any], subscription: Subscription, resp
     """Returns when the credential ended. Raises ConnectionError when the reader left or stalled."""
     services, settings = call.services, call.services.settings
     now = asyncio.get_running_loop().time
-    written = checked = now()
+    beaten = checked = now()
     while True:
-        patience = min(written + settings.stream_heartbeat, checked + settings.stream_recheck) - now()
+        patience = min(beaten + settings.stream_heartbeat, checked + settings.stream_recheck) - now()
         items = await subscription.next(max(0.0, patience))
         if now() - checked >= settings.stream_recheck:
             checked = now()
             if not await services.authenticator.still(call.principal):
                 return
-        if items:
-            await _write(call, response, b"".join(map(encode, items)))
-        elif now() - written >= settings.stream_heartbeat:
-            await _write(call, response, _HEARTBEAT)
-        else:
-            continue
-        written = now()
+        data = b"".join(map(encode, items))
+        if now() - beaten >= settings.stream_heartbeat:
+            beaten = now()
+            data += _HEARTBEAT
+        if data:
+            await _write(call, response, data)
 
 
 async def _write(call: Call[StreamQuery, Any], response: web.StreamResponse, data: bytes) -> None:

@@ -115,7 +115,7 @@ class Load:
             await self._client.post("/api/cancel", {"client_order_id": self._rng.choice(recent)["client_order_id"]})
 
     async def _unfunded(self) -> None:
-        await self._submit(self._new() | {"side": "SELL", "qty": "9000000", "price": "50000", "type": "LIMIT"})
+        await self._submit(self._new() | {"side": "SELL", "qty": "900000", "price": "50000", "type": "LIMIT"})
 
     async def _malformed(self) -> None:
         bad = self._rng.choice(["-1", "nan", "1e3", "0.000000001", "1" * 30, ""])

@@ -101,7 +101,7 @@ async def test_cancel_of_an_unknown_id_is_not_found(api: Api) -> None:
 
 
 async def test_a_rejected_order_is_no_success(api: Api) -> None:
-    answer = await api.order("too-dear", qty="9000000", price="40000", side="SELL")
+    answer = await api.order("too-dear", qty="900000", price="40000", side="SELL")
     assert (answer.status, answer.json["error"], answer.json["ok"]) == (422, "risk_rejected", False)
     assert answer.json["reason"] == "INSUFFICIENT_FUNDS"
 
