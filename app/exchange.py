@@ -58,13 +58,14 @@ class Exchange:
         self.markets: dict[str, MarketView] = self._publisher.markets
         self._lookup = OrderLookup(self.pool, config.lookup_timeout)
         self._supervisor = Supervisor(
-            config, feed.symbols if feed else (), metrics, self._publisher.publish, self._open_main, self._admitted
+            config, feed.symbols if feed else (), metrics, self._publisher.publish, self._prepare, self._admitted
         )
         self._accounts = Accounts(self.pool, self._supervisor.current)
         self._feeder = Feeder(feed, config.max_feed_in_flight, self._supervisor.next_tenure) if feed else None
         self._flights: dict[Key, _Flight] = {}
         self._commands: set[asyncio.Task[Any]] = set()
         self._background: list[asyncio.Task[None]] = []
+        self._feeding: asyncio.Task[None] | None = None
         self._draining = False
 
     @classmethod
@@ -83,14 +84,15 @@ class Exchange:
         self._background.append(asyncio.create_task(self._lookup.run()))
         await self._supervisor.start()
         if self._feeder is not None:
-            self._background.append(asyncio.create_task(self._feeder.run()))
+            self._feeding = asyncio.create_task(self._feeder.run())
+            self._background.append(self._feeding)
 
     async def drain(self, timeout: float) -> None:
         """Refuse new commands, finish those in flight within `timeout` seconds, write checkpoints, release the shards."""
         self._draining = True
         deadline = time.monotonic() + timeout
-        if self._feeder is not None:
-            self._background.pop().cancel()
+        if self._feeding is not None:
+            self._feeding.cancel()
         if self._commands:
             await asyncio.wait(self._commands, timeout=timeout)
         finishing = asyncio.create_task(self._supervisor.finish())
@@ -290,9 +292,9 @@ class Exchange:
             outcome = await _outcome(tenure, f"{line} ts={time.time_ns()}")
         if outcome.batch.error():
             raise _refused(outcome)
-        seq = outcome.entries[-1].seq if outcome.entries else 0
+        seq = _last_seq(outcome.entries, command.account)
         states = [e for e in outcome.entries if e.type == "order_state" and e.account == command.account]
-        answers = [answer_of(entry.payload, _last_seq(outcome.entries, command.account, seq)) for entry in states]
+        answers = [answer_of(entry.payload, seq) for entry in states]
         return [a for a in answers if a.status == Status.CANCELLED and a.reason == command.reason]
 
     async def _known(self, outcome: Outcome, account: str, client_order_id: str) -> Answer:
@@ -329,7 +331,8 @@ class Exchange:
 
     # What the supervisor calls.
 
-    async def _open_main(self, tenure: Tenure) -> None:
+    async def _prepare(self, tenure: Tenure) -> None:
+        await self.pool.check()  # connections to a server that is gone would each fail one request
         if MAIN not in tenure.limits:
             await open_account(tenure, MAIN, self._config.paper_balances, Limits())
 
@@ -349,8 +352,8 @@ def _unknown_when_lost() -> Iterator[None]:
         raise Unknown("the engine or the log was lost meanwhile; ask again") from error
 
 
-def _last_seq(entries: list[LogEntry], account: str, default: int = 0) -> int:
-    return max((entry.seq for entry in entries if entry.account == account), default=default)
+def _last_seq(entries: list[LogEntry], account: str) -> int:
+    return max((entry.seq for entry in entries if entry.account == account), default=0)
 
 
 def _answer_in(entries: list[LogEntry], account: str, client_order_id: str) -> Answer | None:

@@ -42,4 +42,5 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_market_age: Seconds | None = 10.0
     max_clock_offset: Seconds = 0.5
     checkpoint_events: Count = 20_000
+    checkpoint_timeout: Seconds = 10.0
     verify_from_start: bool = False

@@ -77,7 +77,7 @@ class EventHub:
     def resume(self, heads: Mapping[str, int]) -> None:
         """Set where each account's log ends, after a recovery: what was committed unseen is read from the log."""
         for account, head in heads.items():
-            if self.ring(account).head != head:
+            if account not in self._rings or self._rings[account].head != head:
                 self._rings[account] = Ring(head)
                 self._signals[account].wake()
         self.version += 1
@@ -94,8 +94,10 @@ class EventHub:
         """Follow one account and the markets; ids are the account's `seq`. None starts at the head.
 
         An `after_seq` that was pruned or is above the head gives one `reset` item with the head as id first.
-        Raises NotFound when there is no such account.
+        Raises NotFound when there is no such account, ExecutionUnavailable before the first recovery.
         """
+        if not self._rings:
+            raise ExecutionUnavailable("the accounts are being recovered")
         if account not in self._rings:
             raise NotFound(f"there is no account {account}")
         yield AccountSubscription(self, account, after_seq)

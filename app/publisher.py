@@ -27,6 +27,8 @@ class Publisher:
 
     def publish(self, group: Sequence[Append], xid: int) -> None:
         for append in group:
+            if append.opening is not None:
+                self._hub.resume({append.opening.account: 0})
             self._hub.publish(append.entries, xid)
             if append.first is not None:
                 self._metrics.orders.inc()

@@ -13,7 +13,7 @@ from itertools import zip_longest
 import msgspec
 
 from app.checkpoint import Checkpoint, beginning, read_checkpoint, write_checkpoint
-from app.database import Connection
+from app.database import Connection, connect, cut_after
 from app.engine import Engine
 from app.fold import FoldError, State, fold
 from app.money import format_units, from_decimal
@@ -71,12 +71,23 @@ async def recover(
     return tables
 
 
-async def write_checkpoints(connection: Connection) -> None:
-    """Leave a checkpoint at the end of every account's log. RecoveryMismatch when log and tables do not agree."""
+async def write_checkpoints(connection: Connection, *, least: int) -> None:
+    """Leave a checkpoint where an account has `least` events since its last one. RecoveryMismatch."""
     _, replays = await _read_and_check(connection, from_start=False)
     for one in replays.values():
-        if one.length:
+        if one.length >= least:
             await write_checkpoint(connection, one.end)
+
+
+def run_checkpoints(dsn: str, timeout: float, least: int) -> None:
+    """`write_checkpoints` for a thread of its own. RecoveryMismatch, psycopg.Error."""
+
+    async def run() -> None:
+        async with await connect(dsn, statement_timeout=timeout, name="veloz checkpoint") as connection:
+            with cut_after(connection, timeout):
+                await write_checkpoints(connection, least=least)
+
+    asyncio.run(run())
 
 
 async def _read_and_check(connection: Connection, *, from_start: bool) -> tuple[Tables, dict[str, Replay]]:

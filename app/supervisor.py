@@ -74,6 +74,7 @@ class Supervisor:
     async def start(self) -> None:
         """Return after the first attempt, whether it succeeded or will be tried again. StartRefused."""
         self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(self._ended)
         attempted = asyncio.create_task(self._attempted.wait())
         await asyncio.wait({self._task, attempted}, return_when=asyncio.FIRST_COMPLETED)
         attempted.cancel()
@@ -159,6 +160,11 @@ class Supervisor:
             if not self._leaving.is_set():
                 await self._pause(delay)
                 delay = min(2 * delay, config.retry_most)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fault = ("recovery", f"the supervisor ended: {error!r}")
+            log.critical("the supervisor ended", exc_info=error)
 
     def _admit(self, tenure: Tenure) -> None:
         self.limits, self.killed = tenure.limits, tenure.killed

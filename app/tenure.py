@@ -13,6 +13,8 @@ from contextlib import AsyncExitStack
 from typing import Any, Final, TypeVar
 
 import msgspec
+import psycopg
+from psycopg.pq import TransactionStatus
 
 from app.database import Connection, connect, cut, cut_after
 from app.engine import Batch, Engine, EngineLost
@@ -22,7 +24,7 @@ from app.fencing import Renewal, claim, release, renew
 from app.hub import LogEntry
 from app.limits import Limits
 from app.metrics_core import CoreMetrics
-from app.recovery import recover, write_checkpoints
+from app.recovery import recover, run_checkpoints, write_checkpoints
 from app.symbols import store_symbols
 from app.wal import OrderLog
 from app.wal_rows import Append, FirstAnswer, Opening
@@ -32,6 +34,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+CHECKPOINT_PAUSE: Final = 1.0
+CHECKPOINT_LEAST: Final = 1000  # events of one account that are worth a checkpoint while it runs
 CLAIM_PATIENCE: Final = 5.0  # seconds: longer than the transaction of a lost connection can hold its shards
 
 
@@ -62,9 +66,9 @@ class Tenure:
         self._metrics = metrics
         self._publish = publish
         self._stack = AsyncExitStack()
-        self._guards: set[asyncio.Task[Any]] = set()
+        self._guards: dict[asyncio.Task[Any], Connection | None] = {}
         self._waiting: set[asyncio.Future[Outcome]] = set()
-        self._recovered = False
+        self._recovered = self._ended = False
 
     async def begin(self, symbols: Iterable[SymbolSpec]) -> None:
         """Claim, start the engine, recover. StartRefused, LeaseHeld, RecoveryMismatch, EngineLost, psycopg.Error."""
@@ -77,11 +81,12 @@ class Tenure:
         self._engine = await Engine.start(config.engine_path, config.heartbeat_timeout)
         self._stack.push_async_callback(self._engine.stop)
         self._metrics.engine_starts.inc()
-        self._guard(self._keep_lease())
+        self._guard(self._keep_lease(), self._keeper)
         self._heart = self._guard(self._watch_engine())
         await self.unless_lost(self._recover(list(symbols)))
         self._recovered = True
-        self._commits = self._guard(self.log.run())
+        self._commits = self._guard(self.log.run(), self._committer)
+        self._guard(self._keep_checkpoints())
         self._metrics.recovery_seconds.observe(time.monotonic() - start)
 
     async def live(self, leaving: asyncio.Event) -> None:
@@ -113,8 +118,11 @@ class Tenure:
 
     async def end(self) -> None:
         """End all of it; what still waits gets TenureLost."""
-        for task in self._guards:
-            task.cancel()
+        self._ended = True
+        for task, connection in self._guards.items():
+            # A query in progress ends by the cut below; cancelling it would ask the server, which may not answer.
+            if connection is None or connection.info.transaction_status != TransactionStatus.ACTIVE:
+                task.cancel()
         for future in self._waiting:
             if not future.done():
                 future.set_exception(TenureLost)
@@ -129,7 +137,7 @@ class Tenure:
         self._commits.cancel()
         reader = await self._connect("checkpoint", self._config.recovery_timeout)
         with cut_after(reader, self._config.recovery_timeout):
-            await write_checkpoints(reader)
+            await write_checkpoints(reader, least=1)
         await release(self._keeper, self._config.owner)
 
     def request(
@@ -144,6 +152,9 @@ class Tenure:
         `first` may make a new order's first answer. The future raises TenureLost when the tenure ends before.
         """
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        if self._ended:
+            future.set_exception(TenureLost)
+            return future
         self._waiting.add(future)
         future.add_done_callback(self._waiting.discard)
 
@@ -170,9 +181,9 @@ class Tenure:
         finally:
             task.cancel()
 
-    def _guard(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def _guard(self, work: Coroutine[Any, Any, Any], connection: Connection | None = None) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)
-        self._guards.add(task)
+        self._guards[task] = connection
         return task
 
     async def _connect(self, name: str, statement_timeout: float) -> Connection:
@@ -187,6 +198,27 @@ class Tenure:
             await asyncio.sleep(config.lease_interval)
             with cut_after(self._keeper, config.lease_ttl - config.lease_interval):
                 self.renewal = await renew(self._keeper, self._claim, config.lease_ttl)
+
+    async def _keep_checkpoints(self) -> None:
+        """Now and then prove the log and leave a checkpoint, so that a recovery has little to fold.
+
+        In a thread, because a fold takes long. RecoveryMismatch when log and tables do not agree.
+        """
+        config, done = self._config, self._logged()
+        while True:
+            await asyncio.sleep(CHECKPOINT_PAUSE)
+            if (now := self._logged()) - done > config.checkpoint_events:
+                try:
+                    await asyncio.to_thread(
+                        run_checkpoints, config.postgres_dsn, config.checkpoint_timeout, CHECKPOINT_LEAST
+                    )
+                except psycopg.Error as error:
+                    log.warning("no checkpoint was written: %s", error)
+                    continue
+                done = now
+
+    def _logged(self) -> int:
+        return sum(head.seq for head in self.log.heads.values())
 
     async def _watch_engine(self) -> None:
         """The heartbeat is also what lets orders expire; while recovering nothing may, so the clock stands still then."""
