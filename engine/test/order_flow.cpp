@@ -15,8 +15,11 @@ OrderFlow::OrderFlow(std::uint64_t seed, const Model& model)
     : state_(seed), model_(model), accounts_{"B2", "a1", "main"} {
   limited_ = once_in(2);
   crowded_ = once_in(8);
+  deep_ = once_in(10);
   if (crowded_)
     accounts_ = {"A", "A.", "A/x", "a", "a-1", "main", "z:9", std::string(64, 'n')};
+  if (deep_)
+    accounts_ = {"main", "deep"};
   open();
 }
 
@@ -47,7 +50,7 @@ void OrderFlow::open() {
     instruments_.push_back({"HUGE", "HHH", "USD", kOne, kOne, 1'000'000'000'000'000'000, 10, 40});
   for (auto& i : instruments_) {
     i.round = i.centre;
-    if (crowded_)
+    if (crowded_ || deep_)
       i.spread *= 20;
     define(i);
   }
@@ -100,6 +103,8 @@ std::string OrderFlow::next() {
 void OrderFlow::refill() {
   if (!once_in(3))
     advance_clock();
+  if (deep_ && !once_in(8))
+    return queue_up();
   const auto kind = under(1000);
   if (kind < 560)
     return order();
@@ -121,7 +126,7 @@ void OrderFlow::refill() {
     return say("STATE " + pick(accounts_));
   if (kind < 980)
     return redefine(instrument());
-  if (kind < 984 && !(crowded_ && !once_in(8)))
+  if (kind < 984 && !((crowded_ || deep_) && !once_in(8)))
     return say("CANCEL_ALL acct=" + pick({"a1", "main", "*"}) +
                (once_in(2) ? " symbol=" + instrument().symbol : "") + " reason=sweep");
   if (kind < 988)
@@ -173,6 +178,26 @@ void OrderFlow::order() {
   if (once_in(3))
     line += " stp=NONE";
   say(line);
+}
+
+// Orders that mostly rest, so that hundreds do, and prints and cancels that take some away.
+void OrderFlow::queue_up() {
+  auto& i = instruments_.front();
+  const auto& account = pick(accounts_);
+  const bool buy = once_in(2);
+  const auto kind = under(20);
+  if (kind == 0)
+    return cancel();
+  if (kind == 1)
+    return amend();
+  const auto away = 1 + under(i.spread);
+  const std::string at = show(i.centre + (buy ? -away : away) * i.tick);
+  if (kind == 2)
+    return say("TRADE " + i.symbol + " " + show(i.centre + (under(41) - 20) * i.tick) + " " + qty(i));
+  const std::string order = (buy ? "ORDER BUY " : "ORDER SELL ") + i.symbol + " " + show(i.lot * 2) + " ";
+  const std::string rest =
+      " o" + std::to_string(++orders_) + (kind < 6 ? " STOP" : " LIMIT") + " GTC acct=" + account;
+  say(order + (kind < 6 ? "0" : at) + rest + (kind < 6 ? " stop=" + at : ""));
 }
 
 std::string OrderFlow::some_open(const std::string& name) {
@@ -304,8 +329,8 @@ void OrderFlow::restart(const std::string& account) {
     if (broken && line.find(" BALANCE ") != std::string::npos)
       continue;
     if (once_in(30))
-      say(pick(
-          {"TRADE AAAUSD 100 1", "HASH " + account, "CLOCK " + std::to_string(clock_), "CANCEL_ALL acct=*"}));
+      say(pick({"TRADE AAAUSD 100 1", "HASH " + account, "CLOCK " + std::to_string(clock_),
+                "CANCEL_ALL acct=*", "QUOTE AAAUSD 99.9 1 100.1 1"}));
     say(line);
   }
   if (broken)

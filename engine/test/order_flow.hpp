@@ -34,6 +34,7 @@ class OrderFlow {
   void fund(const std::string& account);
   void refill();
   void order();
+  void queue_up();
   void amend();
   void cancel();
   void print();
@@ -65,7 +66,7 @@ class OrderFlow {
   std::vector<std::string> accounts_;
   std::deque<std::string> lines_;
   std::int64_t clock_ = 1'610'000'000'000'000'000, req_ = 0, orders_ = 0;
-  bool limited_ = false, crowded_ = false;
+  bool limited_ = false, crowded_ = false, deep_ = false;
 };
 
 }  // namespace veloz::reference
