@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.app.http.conftest import Gateway
+from tests.app.http.conftest import SHARED, Gateway, MakeGateway
+
+pytestmark = SHARED
 
 ORDER = {"side": "BUY", "symbol": "BTCUSDT", "qty": "0.5", "price": "30000", "client_order_id": "a"}
 JSON = {"Content-Type": "application/json"}
@@ -27,42 +30,42 @@ async def raw(gateway: Gateway, request: bytes, seconds: float = 5.0) -> tuple[i
         await writer.wait_closed()
 
 
-async def test_an_unknown_path_is_not_found(gateway: Gateway) -> None:
-    (await gateway.get("/nothing")).refused(404, "not_found")
-    (await gateway.get("/api/%zz/%ff")).refused(404, "not_found")
+async def test_an_unknown_path_is_not_found(shared: Gateway) -> None:
+    (await shared.get("/nothing")).refused(404, "not_found")
+    (await shared.get("/api/%zz/%ff")).refused(404, "not_found")
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
-async def test_an_unused_method_is_refused_with_those_that_are_used(gateway: Gateway, method: str) -> None:
-    reply = await gateway.call(method, "/api/order")
+async def test_an_unused_method_is_refused_with_those_that_are_used(shared: Gateway, method: str) -> None:
+    reply = await shared.call(method, "/api/order")
     reply.refused(405, "method_not_allowed")
     assert reply.headers["Allow"] == "POST"
 
 
-async def test_a_body_above_64_kib_is_refused(gateway: Gateway) -> None:
+async def test_a_body_above_64_kib_is_refused(shared: Gateway) -> None:
     big = json.dumps(ORDER | {"symbol": "x" * 65_536}).encode()
-    (await gateway.call("POST", "/api/order", data=big, headers={"X-API-Key": gateway.key} | JSON)).refused(
+    (await shared.call("POST", "/api/order", data=big, headers={"X-API-Key": shared.key} | JSON)).refused(
         413, "payload_too_large"
     )
 
-    async def chunks():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    async def chunks() -> AsyncIterator[bytes]:
         for _ in range(70):
             yield b" " * 1024
 
-    reply = await gateway.call("POST", "/api/order", data=chunks(), headers={"X-API-Key": gateway.key} | JSON)
+    reply = await shared.call("POST", "/api/order", data=chunks(), headers={"X-API-Key": shared.key} | JSON)
     reply.refused(413, "payload_too_large")
 
 
-async def test_headers_above_8_kib_are_refused(gateway: Gateway) -> None:
+async def test_headers_above_8_kib_are_refused(shared: Gateway) -> None:
     many = "".join(f"X-{i}: {'y' * 500}\r\n" for i in range(20))
-    status, _, body = await raw(gateway, f"GET /health HTTP/1.1\r\nHost: x\r\n{many}\r\n".encode())
+    status, _, body = await raw(shared, f"GET /health HTTP/1.1\r\nHost: x\r\n{many}\r\n".encode())
     assert (status, json.loads(body)["error"]) == (431, "headers_too_large")
     one = f"GET /health HTTP/1.1\r\nHost: x\r\nX-Long: {'y' * 9000}\r\n\r\n"
-    status, _, body = await raw(gateway, one.encode())
+    status, _, body = await raw(shared, one.encode())
     assert status in {400, 431}
     assert json.loads(body)["ok"] is False
     line = f"GET /health?{'y' * 9000} HTTP/1.1\r\nHost: x\r\n\r\n"
-    status, _, body = await raw(gateway, line.encode())
+    status, _, body = await raw(shared, line.encode())
     assert status in {400, 431}
     assert json.loads(body)["ok"] is False
 
@@ -78,26 +81,26 @@ async def test_headers_above_8_kib_are_refused(gateway: Gateway) -> None:
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     ],
 )
-async def test_what_is_not_http_gets_an_envelope_too(gateway: Gateway, request_bytes: bytes) -> None:
-    status, headers, body = await raw(gateway, request_bytes)
+async def test_what_is_not_http_gets_an_envelope_too(shared: Gateway, request_bytes: bytes) -> None:
+    status, headers, body = await raw(shared, request_bytes)
     assert status == 400
     assert headers["content-type"] == "application/json"
     assert json.loads(body)["error"] == "bad_request"
 
 
-async def test_an_unknown_expectation_is_refused_in_an_envelope(gateway: Gateway) -> None:
+async def test_an_unknown_expectation_is_refused_in_an_envelope(shared: Gateway) -> None:
     head = b"POST /api/order HTTP/1.1\r\nHost: x\r\nExpect: gold\r\nContent-Length: 2\r\n\r\n{}"
-    status, headers, body = await raw(gateway, head)
+    status, headers, body = await raw(shared, head)
     assert status == 417
     assert headers["content-type"] == "application/json"
     assert json.loads(body)["ok"] is False
 
 
-async def test_a_request_id_is_taken_and_given_back(gateway: Gateway) -> None:
-    reply = await gateway.get("/nothing", headers={"X-Request-ID": "my-id-1"})
+async def test_a_request_id_is_taken_and_given_back(shared: Gateway) -> None:
+    reply = await shared.get("/nothing", headers={"X-Request-ID": "my-id-1"})
     assert reply.headers["X-Request-ID"] == reply.json["request_id"] == "my-id-1"
     for bad in ("has space", "x" * 65, "ключ"):
-        made = (await gateway.get("/nothing", headers={"X-Request-ID": bad})).json["request_id"]
+        made = (await shared.get("/nothing", headers={"X-Request-ID": bad})).json["request_id"]
         assert made != bad
         assert len(made) == 32
 
@@ -119,40 +122,41 @@ async def test_a_request_id_is_taken_and_given_back(gateway: Gateway) -> None:
     ],
 )
 async def test_a_body_against_the_rules_is_refused(
-    gateway: Gateway, body: bytes, kind: str, status: int, code: str
+    shared: Gateway, body: bytes, kind: str, status: int, code: str
 ) -> None:
-    headers = {"X-API-Key": gateway.key, "Content-Type": kind}
-    (await gateway.call("POST", "/api/order", data=body, headers=headers)).refused(status, code)
+    headers = {"X-API-Key": shared.key, "Content-Type": kind}
+    (await shared.call("POST", "/api/order", data=body, headers=headers)).refused(status, code)
 
 
-async def test_a_compressed_body_is_refused(gateway: Gateway) -> None:
-    headers = {"X-API-Key": gateway.key, "Content-Encoding": "gzip"} | JSON
-    (await gateway.call("POST", "/api/order", data=b"{}", headers=headers)).refused(415, "unsupported_media_type")
+async def test_a_compressed_body_is_refused(shared: Gateway) -> None:
+    headers = {"X-API-Key": shared.key, "Content-Encoding": "gzip"} | JSON
+    (await shared.call("POST", "/api/order", data=b"{}", headers=headers)).refused(415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize("qty", ["NaN", "-1", "1e5", "1" * 30, "+1", "\uff11", "0", "", " 1", "0x1"])
-async def test_a_quantity_that_is_no_plain_positive_decimal_is_refused(gateway: Gateway, qty: str) -> None:
-    (await gateway.order(qty=qty)).refused(400, "bad_params")
-    assert gateway.rows("SELECT count(*) FROM orders") == [(0,)]
+async def test_a_quantity_that_is_no_plain_positive_decimal_is_refused(shared: Gateway, qty: str) -> None:
+    (await shared.order(qty=qty)).refused(400, "bad_params")
+    assert shared.rows("SELECT count(*) FROM orders") == [(0,)]
 
 
-async def test_a_newline_in_a_symbol_does_not_become_a_second_command(gateway: Gateway) -> None:
+async def test_a_newline_in_a_symbol_does_not_become_a_second_command(shared: Gateway) -> None:
     for symbol in ("BTCUSDT\nORDER SELL BTCUSDT 1 1 x", "BTCUSDT\n", "BTCUSDT 1 1 b\n#"):
-        (await gateway.order(symbol=symbol)).refused(400, "bad_params")
-        (await gateway.order(client_order_id=symbol)).refused(400, "bad_params")
-    assert gateway.rows("SELECT count(*) FROM orders") == [(0,)]
+        (await shared.order(symbol=symbol)).refused(400, "bad_params")
+        (await shared.order(client_order_id=symbol)).refused(400, "bad_params")
+    assert shared.rows("SELECT count(*) FROM orders") == [(0,)]
 
 
-async def test_an_unknown_or_repeated_query_field_is_refused(gateway: Gateway) -> None:
-    (await gateway.get("/api/market?symbl=BTCUSDT")).refused(400, "bad_params")
-    (await gateway.get("/api/market?symbol=BTCUSDT&symbol=ETHUSDT")).refused(400, "bad_params")
-    (await gateway.get("/api/orders?limit=501")).refused(400, "bad_params")
-    (await gateway.get("/api/orders?limit=0")).refused(400, "bad_params")
-    (await gateway.get("/api/orders?limit=%EF%BC%91")).refused(400, "bad_params")
-    (await gateway.get("/api/orders?cursor=99999999999999999999")).refused(400, "bad_params")
+async def test_an_unknown_or_repeated_query_field_is_refused(shared: Gateway) -> None:
+    (await shared.get("/api/market?symbl=BTCUSDT")).refused(400, "bad_params")
+    (await shared.get("/api/market?symbol=BTCUSDT&symbol=ETHUSDT")).refused(400, "bad_params")
+    (await shared.get("/api/orders?limit=501")).refused(400, "bad_params")
+    (await shared.get("/api/orders?limit=0")).refused(400, "bad_params")
+    (await shared.get("/api/orders?limit=%EF%BC%91")).refused(400, "bad_params")
+    (await shared.get("/api/orders?cursor=99999999999999999999")).refused(400, "bad_params")
 
 
-async def test_a_slow_head_is_cut_off(make_gateway) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+@pytest.mark.asyncio(loop_scope="function")
+async def test_a_slow_head_is_cut_off(make_gateway: MakeGateway) -> None:
     async with make_gateway(HEADER_TIMEOUT="0.3") as gateway:
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow")
@@ -161,18 +165,19 @@ async def test_a_slow_head_is_cut_off(make_gateway) -> None:  # type: ignore[no-
         writer.close()
 
 
-async def test_a_slow_body_is_answered_408(make_gateway) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+@pytest.mark.asyncio(loop_scope="function")
+async def test_a_slow_body_is_answered_408(make_gateway: MakeGateway) -> None:
     async with make_gateway(HEADER_TIMEOUT="0.3") as gateway:
         head = f"POST /api/order HTTP/1.1\r\nHost: x\r\nX-API-Key: {gateway.key}\r\nContent-Type: application/json\r\n"
         status, _, body = await raw(gateway, head.encode() + b"Content-Length: 50\r\n\r\n{")
         assert (status, json.loads(body)["error"]) == (408, "request_timeout")
 
 
-async def test_every_answer_tells_the_limit(gateway: Gateway) -> None:
+async def test_every_answer_tells_the_limit(shared: Gateway) -> None:
     for path in ("/api/market", "/nothing", "/api/orders?limit=x"):
-        reply = await gateway.get(path)
+        reply = await shared.get(path)
         assert {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} <= set(reply.headers), path
 
 
-async def test_an_answer_names_no_software(gateway: Gateway) -> None:
-    assert (await gateway.get("/health")).headers["Server"] == "veloz"
+async def test_an_answer_names_no_software(shared: Gateway) -> None:
+    assert (await shared.get("/health")).headers["Server"] == "veloz"
