@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -48,11 +49,12 @@ async def create(call: Call[Any, Any]) -> web.Response:
         raise BadParams("authentication is off (VELOZ_AUTH); there is nothing to log in to")
     try:
         principal = await authenticator.principal(call.request)
-        if principal.session is not None:
-            raise Forbidden("a session is made with an API key, not with another session")
     except VelozError as refusal:
-        await _failed(call, refusal)
+        if refusal.status is HTTPStatus.UNAUTHORIZED:
+            await _failed(call, refusal)
         raise
+    if principal.session is not None:
+        raise Forbidden("a session is made with an API key, not with another session")
     return await _made(call, principal)
 
 
