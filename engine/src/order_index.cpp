@@ -1,6 +1,5 @@
 #include "order_index.hpp"
 
-#include <functional>
 #include <utility>
 
 namespace veloz {
@@ -27,12 +26,12 @@ void OrderIndex::insert(Order& order) {
   if (slots_.size() < 2 * (size_ + 1)) {
     grow();
   }
-  put({hash_of(order.id.view()), &order});
+  put({order.id.hash(), &order});
   ++size_;
 }
 
 void OrderIndex::erase(Order& order) {
-  std::size_t hole = home(hash_of(order.id.view()));
+  std::size_t hole = home(order.id.hash());
   while (slots_[hole].order != &order) {
     hole = after(hole);
   }
@@ -58,10 +57,6 @@ std::vector<Order*> OrderIndex::orders() const {
     }
   }
   return out;
-}
-
-std::uint64_t OrderIndex::hash_of(std::string_view id) {
-  return std::hash<std::string_view>{}(id);
 }
 
 void OrderIndex::put(Slot entry) {

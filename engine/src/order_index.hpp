@@ -28,7 +28,6 @@ class OrderIndex {
     Order* order = nullptr;  // null: empty
   };
 
-  static std::uint64_t hash_of(std::string_view id);
   std::size_t home(std::uint64_t hash) const { return hash & (slots_.size() - 1); }
   std::size_t after(std::size_t slot) const { return (slot + 1) & (slots_.size() - 1); }
   void put(Slot entry);

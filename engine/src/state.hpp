@@ -17,7 +17,7 @@ namespace veloz {
 
 struct TextHash {
   using is_transparent = void;
-  std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  std::size_t operator()(std::string_view text) const { return hash_of(text); }
 };
 
 /// Everything the engine knows.

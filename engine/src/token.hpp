@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string_view>
 
 namespace veloz {
@@ -20,7 +21,11 @@ constexpr bool is_token(std::string_view text) {
   return !text.empty() && text.size() <= kMaxToken && std::ranges::all_of(text, is_token_char);
 }
 
-/// A token held in place: an order's id costs no allocation.
+inline std::uint64_t hash_of(std::string_view text) {
+  return std::hash<std::string_view>{}(text);
+}
+
+/// A token held in place, with its hash: an order's id costs no allocation and is hashed once.
 class Token {
  public:
   Token() = default;
@@ -29,10 +34,13 @@ class Token {
   void assign(std::string_view text) {
     size_ = static_cast<std::uint8_t>(std::min(text.size(), kMaxToken));
     std::copy_n(text.data(), size_, text_.data());
+    hash_ = hash_of(view());
   }
   std::string_view view() const { return {text_.data(), size_}; }
+  std::uint64_t hash() const { return hash_; }
 
  private:
+  std::uint64_t hash_ = 0;
   std::uint8_t size_ = 0;
   std::array<char, kMaxToken> text_;
 };
