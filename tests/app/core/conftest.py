@@ -1,0 +1,101 @@
+"""A migrated database, and exchanges on it that end with the test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from app.database import Connection, connect
+from app.exchange import Exchange
+from app.exchange_config import ExchangeConfig
+from app.feeds import SymbolSpec
+from app.metrics_core import CoreMetrics
+from app.migrate import migrate
+from app.money import parse_units
+
+SYMBOL = SymbolSpec(symbol="BTCUSDT", base="BTC", quote="USDT", tick=parse_units("0.01"), lot=parse_units("0.00001"))
+
+
+class QueueFeed:
+    """The lines a test puts in."""
+
+    name = "queue"
+
+    def __init__(self) -> None:
+        self.symbols: Sequence[SymbolSpec] = [SYMBOL]
+        self.lines: asyncio.Queue[str] = asyncio.Queue()
+
+    async def commands(self) -> AsyncIterator[str]:
+        while True:
+            yield await self.lines.get()
+
+
+class TestExchange(Exchange):
+    """An exchange with its feed in reach."""
+
+    __test__ = False
+    feed: QueueFeed
+
+    async def print(self, price: str, qty: str) -> None:
+        """A trade on the market; returns when its consequences are committed."""
+        before = self.markets.get("BTCUSDT")
+        self.feed.lines.put_nowait(f"TRADE BTCUSDT {price} {qty}")
+        await until(lambda: self.markets.get("BTCUSDT") is not before)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Return when it holds; fail when it does not in time."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for lies in other parts
+            await asyncio.sleep(0.002)
+
+
+@pytest.fixture
+async def schema(database: str) -> str:
+    """The DSN of a migrated database."""
+    await migrate(database)
+    return database
+
+
+@pytest.fixture
+async def connection(schema: str) -> AsyncIterator[Connection]:
+    async with await connect(schema, statement_timeout=5, name="test") as one:
+        yield one
+
+
+@pytest.fixture
+def config(schema: str, engine_binary: Path) -> ExchangeConfig:
+    balances = {"USDT": parse_units("1000000"), "BTC": parse_units("10")}
+    return ExchangeConfig(postgres_dsn=schema, engine_path=engine_binary, paper_balances=balances, pool_size=3)
+
+
+@pytest.fixture
+def running(config: ExchangeConfig) -> Callable[..., AbstractAsyncContextManager[TestExchange]]:
+    """`async with running() as exchange`; `clean` drains at the end. Twice in one test is a restart."""
+
+    @asynccontextmanager
+    async def run(settings: ExchangeConfig = config, *, clean: bool = False) -> AsyncIterator[TestExchange]:
+        feed = QueueFeed()
+        exchange = TestExchange(settings, feed, CoreMetrics(CollectorRegistry()))
+        exchange.feed = feed
+        try:
+            await exchange.start()
+            yield exchange
+            if clean:
+                await exchange.drain(10)
+        finally:
+            await exchange.close()
+
+    return run
+
+
+@pytest.fixture
+async def exchange(
+    running: Callable[[], AbstractAsyncContextManager[TestExchange]],
+) -> AsyncIterator[TestExchange]:
+    async with running() as one:
+        assert one.ready, one.components()
+        yield one
