@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine.hpp"
 #include "order_mix.hpp"
@@ -42,10 +43,16 @@ struct Options {
 struct Time {
   double wall = 0;  // seconds
   double cpu = 0;   // of this process: what counts where others share the cores
+
+  Time& operator+=(const Time& other) {
+    wall += other.wall;
+    cpu += other.cpu;
+    return *this;
+  }
 };
 
 struct Figure {
-  Time time;
+  Time time = {};
   std::size_t orders = 0;
   std::size_t commands = 0;
 
@@ -54,6 +61,8 @@ struct Figure {
   double ns_per_command() const { return time.cpu * 1e9 / static_cast<double>(commands); }
 };
 
+constexpr std::size_t kPiece = 4'096;      // commands
+constexpr std::size_t kFlushAt = 1 << 18;  // bytes, as in the served engine
 constexpr Nanos kStart = 1'700'000'000'000'000'000;
 
 template <class Run>
@@ -66,38 +75,55 @@ Time time_of(Run run) {
           static_cast<double>(cpu_end - cpu_start) / CLOCKS_PER_SEC};
 }
 
-Figure in_process(const OrderMix& mix, CountingSink& sink) {
+Figure in_process(const Options& options, CountingSink& sink) {
+  OrderMix mix(options.accounts, options.symbols, options.open);
   Engine engine(sink);
   Nanos now = kStart;
   for (const Command& command : mix.set_up()) {
     engine.execute(++now, command);
   }
-  const Time time = time_of([&] {
-    for (const Command& command : mix.commands()) {
-      engine.execute(now += 1'000, command);
-    }
-  });
-  return {time, mix.orders(), mix.commands().size()};
+  Figure figure;
+  while (figure.orders < options.orders) {
+    const std::vector<Command>& commands = mix.next(kPiece);
+    figure.time += time_of([&] {
+      for (const Command& command : commands) {
+        engine.execute(now += 1'000, command);
+      }
+    });
+    figure.orders += mix.orders();
+    figure.commands += commands.size();
+  }
+  return figure;
 }
 
-Figure text_path(const OrderMix& mix, std::size_t& bytes) {
+Figure text_path(const Options& options, std::size_t& bytes) {
+  OrderMix mix(options.accounts, options.symbols, options.open);
   std::string out;
   Session session(out, [] { return kStart; });
   for (const Command& command : mix.set_up()) {
     session.line(OrderMix::line(command));
   }
+  Figure figure;
   std::vector<std::string> lines;
-  for (const Command& command : mix.commands()) {
-    lines.push_back("@1 " + OrderMix::line(command) + " ts=1700000000000000000");
-  }
-  const Time time = time_of([&] {
-    for (const std::string& line : lines) {
-      out.clear();
-      session.line(line);
-      bytes += out.size();
+  while (figure.orders < options.orders) {
+    lines.clear();
+    for (const Command& command : mix.next(kPiece)) {
+      lines.push_back("@1 " + OrderMix::line(command) + " ts=1700000000000000000");
     }
-  });
-  return {time, mix.orders(), lines.size()};
+    figure.time += time_of([&] {
+      for (const std::string& line : lines) {
+        session.line(line);
+        if (out.size() > kFlushAt) {
+          bytes += out.size();
+          out.clear();
+        }
+      }
+    });
+    figure.orders += mix.orders();
+    figure.commands += lines.size();
+  }
+  bytes += out.size();
+  return figure;
 }
 
 std::optional<Options> read_options(int argc, char** argv) {
@@ -152,11 +178,10 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: engine_bench [--orders N] [--accounts N] [--symbols N] [--open N] [--json]\n");
     return 2;
   }
-  const OrderMix mix(options->orders, options->accounts, options->symbols, options->open);
   CountingSink sink;
-  const Figure typed = in_process(mix, sink);
+  const Figure typed = in_process(*options, sink);
   std::size_t bytes = 0;
-  const Figure lines = text_path(mix, bytes);
+  const Figure lines = text_path(*options, bytes);
   print_figures(options->json, typed, lines, sink);
   // A mix that trades nothing would measure nothing.
   return sink.fills > 0 && bytes > 0 ? 0 : 1;

@@ -51,20 +51,7 @@ struct ToLine {
 
 }  // namespace
 
-OrderMix::OrderMix(std::size_t orders, std::size_t accounts, std::size_t symbols, std::size_t open) : open_(open) {
-  ids_.resize(orders);
-  commands_.reserve(orders * 2);
-  add_set_up(accounts, symbols);
-  while (orders_ < orders) {
-    add_command();
-  }
-}
-
-std::string OrderMix::line(const Command& command) {
-  return std::visit(ToLine{}, command);
-}
-
-void OrderMix::add_set_up(std::size_t accounts, std::size_t symbols) {
+OrderMix::OrderMix(std::size_t accounts, std::size_t symbols, std::size_t open) : open_(open) {
   for (std::size_t i = 0; i < accounts; ++i) {
     accounts_.push_back("account-" + std::to_string(i));
   }
@@ -72,18 +59,25 @@ void OrderMix::add_set_up(std::size_t accounts, std::size_t symbols) {
     symbols_.push_back("C" + std::to_string(i) + "USDT");
     mid_.push_back(kMid);
   }
+}
+
+std::string OrderMix::line(const Command& command) {
+  return std::visit(ToLine{}, command);
+}
+
+std::vector<Command> OrderMix::set_up() const {
+  std::vector<Command> commands;
+  const auto base_of = [](std::string_view symbol) { return symbol.substr(0, symbol.size() - 4); };
   for (const std::string& symbol : symbols_) {
-    const std::string_view base = std::string_view(symbol).substr(0, symbol.size() - 4);
-    set_up_.push_back(DefineSymbol{symbol, base, "USDT", kTick, kLot});
-    set_up_.push_back(Quote{symbol, kMid - kTick, 10 * kOne, kMid + kTick, 10 * kOne, {}});
-    set_up_.push_back(Print{symbol, kMid, kOne, {}});
+    commands.push_back(DefineSymbol{symbol, base_of(symbol), "USDT", kTick, kLot});
+    commands.push_back(Quote{symbol, kMid - kTick, 10 * kOne, kMid + kTick, 10 * kOne, {}});
+    commands.push_back(Print{symbol, kMid, kOne, {}});
   }
   for (const std::string& account : accounts_) {
-    set_up_.push_back(OpenAccount{account});
-    set_up_.push_back(TransferFunds{account, "USDT", 10'000'000'000 * kOne, {}});
+    commands.push_back(OpenAccount{account});
+    commands.push_back(TransferFunds{account, "USDT", 10'000'000'000 * kOne, {}});
     for (const std::string& symbol : symbols_) {
-      const std::string_view base = std::string_view(symbol).substr(0, symbol.size() - 4);
-      set_up_.push_back(TransferFunds{account, base, 1'000'000 * kOne, {}});
+      commands.push_back(TransferFunds{account, base_of(symbol), 1'000'000 * kOne, {}});
     }
     SetLimits limits;
     limits.account = account;
@@ -93,8 +87,20 @@ void OrderMix::add_set_up(std::size_t accounts, std::size_t symbols) {
     limits.max_notional = 100'000'000 * kOne;
     limits.price_band_bps = 1'000 * kOne;
     limits.max_open_orders = 1'000'000;
-    set_up_.push_back(limits);
+    commands.push_back(limits);
   }
+  return commands;
+}
+
+const std::vector<Command>& OrderMix::next(std::size_t count) {
+  unused_.insert(unused_.end(), leaving_.begin(), leaving_.end());
+  leaving_.clear();
+  commands_.clear();
+  orders_ = 0;
+  while (commands_.size() < count) {
+    add_command();
+  }
+  return commands_;
 }
 
 void OrderMix::add_command() {
@@ -116,8 +122,7 @@ void OrderMix::add_order(bool marketable) {
   const std::size_t account = random(static_cast<std::uint32_t>(accounts_.size()));
   const std::size_t symbol = random(static_cast<std::uint32_t>(symbols_.size()));
   const Side side = random(2) == 0 ? Side::Buy : Side::Sell;
-  std::string& id = ids_[orders_];
-  id = "order-" + std::to_string(orders_);
+  const std::size_t id = fresh_id();
   const Units away = static_cast<Units>(2 + random(500)) * kTick;
   const Units sign = (side == Side::Buy) == marketable ? 1 : -1;
   NewOrder order{.account = accounts_[account],
@@ -125,14 +130,17 @@ void OrderMix::add_order(bool marketable) {
                  .symbol = symbols_[symbol],
                  .qty = static_cast<Units>(1 + random(200)) * kLot,
                  .price = mid_[symbol] + sign * away,
-                 .client_order_id = id,
+                 .client_order_id = ids_[id],
                  .stp = SelfTrade::None};
   if (marketable && random(2) == 0) {
     order.type = OrderType::Market;
     order.tif = TimeInForce::Ioc;
     order.price = 0;
-  } else if (!marketable) {
-    live_.push_back({account, static_cast<std::uint32_t>(orders_)});
+  }
+  if (marketable) {
+    leaving_.push_back(id);
+  } else {
+    live_.push_back({account, id});
   }
   ++orders_;
   commands_.push_back(order);
@@ -143,6 +151,7 @@ void OrderMix::add_cancel() {
   const Live live = live_[which];
   live_[which] = live_.back();
   live_.pop_back();
+  leaving_.push_back(live.id);
   commands_.push_back(CancelOrder{.account = accounts_[live.account], .client_order_id = ids_[live.id]});
 }
 
@@ -158,6 +167,17 @@ void OrderMix::add_print() {
   const std::size_t symbol = random(static_cast<std::uint32_t>(symbols_.size()));
   const Units price = mid_[symbol] + (static_cast<Units>(random(11)) - 5) * kTick;
   commands_.push_back(Print{symbols_[symbol], price, static_cast<Units>(1 + random(500)) * kLot, {}});
+}
+
+std::size_t OrderMix::fresh_id() {
+  if (unused_.empty()) {
+    unused_.push_back(ids_.size());
+    ids_.emplace_back();
+  }
+  const std::size_t id = unused_.back();
+  unused_.pop_back();
+  ids_[id] = "order-" + std::to_string(numbered_++);
+  return id;
 }
 
 std::uint32_t OrderMix::random(std::uint32_t below) {
