@@ -16,7 +16,8 @@ def gateway(
     embedded: EmbeddedServers, migrated: str, engine_binary: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gateway]:
     with new_database(embedded.postgres_dsn, migrated) as dsn:
-        environ = environment(dsn, embedded.redis_url, engine_binary, VELOZ_STREAM_HEARTBEAT="0.5")
+        quick = {"VELOZ_STREAM_HEARTBEAT": "0.5", "VELOZ_HEADER_TIMEOUT": "2"}
+        environ = environment(dsn, embedded.redis_url, engine_binary, **quick)
         with serving(tmp_path_factory.mktemp("gateway"), environ) as gateway:
             yield gateway
 

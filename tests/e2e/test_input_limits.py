@@ -10,7 +10,7 @@ from tests.faults.gateway import Gateway
 
 BODY_LIMIT = 65_536
 HEADER_LIMIT = 8_192
-HEADER_SECONDS = 10
+HEADER_SECONDS = 2  # as the fixture sets it; 10 is the most that the setting takes
 
 
 async def _raw(gateway: Gateway, request: bytes, seconds: float = HEADER_SECONDS + 2) -> bytes:
@@ -131,7 +131,7 @@ async def test_a_page_has_at_most_500_items(api: Api, path: str) -> None:
         assert (answer.status, answer.json["error"]) == (400, "bad_params")
 
 
-async def test_headers_that_do_not_end_are_cut_off_in_ten_seconds(gateway: Gateway) -> None:
+async def test_headers_that_do_not_end_are_cut_off_in_time(gateway: Gateway) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     started = time.monotonic()
     writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\n")

@@ -163,6 +163,7 @@ def environment(database: str, redis_url: str, engine: Path, **changes: str) -> 
         "VELOZ_PAPER_BALANCES": "USDT=10000000000,BTC=100000",
         "VELOZ_RATE_LIMIT_KEY": "0",
         "VELOZ_RATE_LIMIT_ADDRESS": "0",
+        "VELOZ_RATE_LIMIT_LOGIN": "0",
         "VELOZ_LOG_LEVEL": "WARNING",
         **changes,
     }

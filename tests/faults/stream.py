@@ -32,7 +32,7 @@ class Follower:
         self.start = int(last_id)
         self.last_id = last_id
         self.events: list[Event] = []
-        self.connections = self.comments = self.markets = 0
+        self.connections = self.refusals = self.comments = self.markets = 0
         self.retry: int | None = None
 
     async def run(self) -> None:
@@ -48,6 +48,7 @@ class Follower:
         headers = {"Last-Event-ID": self.last_id}
         async with session.get(f"{self._url}/api/stream", headers=headers) as answer:
             if answer.status != 200:
+                self.refusals += 1
                 return
             self.connections += 1
             fields: dict[str, str] = {}
