@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import parse_qsl
 
@@ -126,11 +127,37 @@ def from_pairs(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
 
 def to_struct(values: dict[str, Any], kind: type[T], *, text: bool) -> T:
-    """Values as a struct. `text`: they come from a form or query, where numbers and booleans are words. Raises BadParams."""
+    """Values as a struct; with `text` whole numbers and booleans are words, as in a form or query. Raises BadParams."""
+    read = _from_words(values, kind) if text else values
     try:
-        return msgspec.convert(values, kind, strict=not text, dec_hook=_decode)
+        return msgspec.convert(read, kind, dec_hook=_decode)
     except msgspec.ValidationError as error:
         raise BadParams(_explain(str(error), values)) from error
+
+
+def _from_words(values: dict[str, Any], kind: type) -> dict[str, Any]:
+    """Words as what the fields want; what is no such word stays, to be refused. (msgspec's own lax mode reads `null` as None.)"""
+    words = _words(kind)
+    return {
+        name: words[name](value) if name in words and isinstance(value, str) else value
+        for name, value in values.items()
+    }
+
+
+@cache
+def _words(kind: type) -> dict[str, Callable[[str], object]]:
+    """The fields of a struct that are whole numbers or booleans, and how their words are read."""
+    info = msgspec.inspect.type_info(kind)
+    if not isinstance(info, msgspec.inspect.StructType):
+        return {}
+    found: dict[str, Callable[[str], object]] = {}
+    for field in info.fields:
+        types = field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else (field.type,)
+        if any(isinstance(one, msgspec.inspect.BoolType) for one in types):
+            found[field.encode_name] = lambda word: {"true": True, "false": False}.get(word, word)
+        elif any(isinstance(one, msgspec.inspect.IntType) for one in types):
+            found[field.encode_name] = lambda word: int(word) if _WHOLE.fullmatch(word) else word
+    return found
 
 
 def _no_constant(name: str) -> NoReturn:

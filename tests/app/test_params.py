@@ -137,11 +137,20 @@ def test_a_form_says_the_same_in_words() -> None:
     assert form(b"qty=0.5&id=x%2Fy&when=7&on=true") == Body(Amount(50_000_000), Token("x/y"), Whole(7), on=True)
 
 
+def test_null_is_a_word_like_any_other_in_a_form() -> None:
+    assert form(b"qty=1&id=null").id == "null"
+    with pytest.raises(BadParams, match="when"):
+        form(b"qty=1&when=null")
+
+
 @pytest.mark.parametrize(
     "body",
     [
         b"qty=1&qty=2",
         b"qty=1e5",
+        b"qty=1&on=null",
+        b"qty=1&on=TRUE",
+        b"qty=1&on=1",
         b"qty=%31%30%0a",
         b"qty=1&id=a%ff",
         b"qty=1&id=%zz",
