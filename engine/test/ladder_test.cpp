@@ -35,14 +35,14 @@ TEST("orders leave a ladder from the front, the middle and the end") {
   for (Order& order : orders) {
     ladder.push(order, 5);
   }
-  ladder.erase(orders[1], 5);
-  ladder.erase(orders[0], 5);
-  ladder.erase(orders[3], 5);
+  ladder.erase(orders[1]);
+  ladder.erase(orders[0]);
+  ladder.erase(orders[3]);
   CHECK(ladder.front() == &orders[2]);
   ladder.push(orders[0], 5);
-  ladder.erase(orders[2], 5);
+  ladder.erase(orders[2]);
   CHECK(ladder.front() == &orders[0]);
-  ladder.erase(orders[0], 5);
+  ladder.erase(orders[0]);
   CHECK(ladder.empty());
   CHECK(!ladder.best_key());
 }

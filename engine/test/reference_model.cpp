@@ -26,8 +26,9 @@ std::string list(const std::vector<std::string>& items) {
   return text + "]";
 }
 
-Units average(Wide money, Wide qty) {
-  return qty == 0 ? 0 : static_cast<Units>(magnitude(money) * kOne / magnitude(qty));
+// Of a price that need not fit in 64 bits.
+Wide average(Wide money, Wide qty) {
+  return qty == 0 ? 0 : magnitude(money) * kOne / magnitude(qty);
 }
 
 // Of what section 1 refuses only this: the rest is the scenarios' business.

@@ -72,7 +72,7 @@ Units positive(const std::string& text) {
   return value;
 }
 
-std::string show(Units units) {
+std::string show(Wide units) {
   const Wide size = magnitude(units);
   std::string fraction = std::to_string(static_cast<std::uint64_t>(kOne + size % kOne)).substr(1);
   while (!fraction.empty() && fraction.back() == '0')
@@ -92,7 +92,7 @@ Json& Json::text(const std::string& key, const std::string& value) {
   return raw(key, "\"" + value + "\"");
 }
 
-Json& Json::number(const std::string& key, Units units) {
+Json& Json::number(const std::string& key, Wide units) {
   return raw(key, show(units));
 }
 

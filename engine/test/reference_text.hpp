@@ -20,14 +20,14 @@ constexpr std::int64_t kDayNs = 86'400'000'000'000;
 [[nodiscard]] Words split(const std::string& line);
 [[nodiscard]] Units decimal(const std::string& text);  // may carry a leading minus
 [[nodiscard]] Units positive(const std::string& text);
-[[nodiscard]] std::string show(Units units);  // plain decimal text
+[[nodiscard]] std::string show(Wide units);  // plain decimal text
 
 // One flat JSON object, keys in the order they are added.
 class Json {
  public:
   explicit Json(std::string start) : text_(std::move(start)) {}
   Json& text(const std::string& key, const std::string& value);
-  Json& number(const std::string& key, Units units);
+  Json& number(const std::string& key, Wide units);
   Json& whole(const std::string& key, std::int64_t value);
   Json& raw(const std::string& key, const std::string& value);
   [[nodiscard]] std::string done() const {
