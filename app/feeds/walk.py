@@ -9,7 +9,7 @@ from app.feeds import SymbolSpec
 from app.money import SCALE, format_units
 
 LEVELS = 10
-SNAPSHOT_EVERY = 20
+SNAPSHOT_EVERY = 5
 EVENTS_A_STEP = 2  # the book, then a print
 
 _STEP_PPM = 200  # one step moves the price by at most 0.02 %, in proportion to the price

@@ -13,6 +13,7 @@ import msgspec
 from tests.faults.gateway import POLL_SECONDS, Gateway, NotReadyError
 
 IN_SERVICE = 0.8  # share of the gateway's kills that wait for it to trade again; the others may meet it while it starts
+PAUSED = 0.05  # share of the gateway's lives in which it hangs for a while before it is killed
 STOPPED = 0.06  # share of the engine's signals that are SIGSTOP: alive, but silent
 
 
@@ -33,10 +34,19 @@ async def kill_gateway(gateway: Gateway, rng: random.Random, count: int) -> list
             await asyncio.sleep(rng.uniform(0.0, 0.3))
         else:
             await asyncio.sleep(rng.uniform(0.0, 1.0))
+        if rng.random() < PAUSED:
+            await pause(gateway, rng.uniform(0.1, 1.5))
         gateway.kill()
         gateway.start()
     starts.append(await gateway.ready())
     return starts
+
+
+async def pause(gateway: Gateway, seconds: float) -> None:
+    """SIGSTOP, and SIGCONT after a while."""
+    gateway.kill(signal.SIGSTOP)
+    await asyncio.sleep(seconds)
+    gateway.kill(signal.SIGCONT)
 
 
 async def kill_engines(gateway: Gateway, rng: random.Random, count: int) -> list[EngineKill]:
