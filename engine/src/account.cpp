@@ -53,9 +53,8 @@ void Holding::put_on_shelf(Order& order) {
 void Holding::take_off_shelf(Order& order) {
   const Shelf shelf = shelf_of(order);
   Ladder& orders = ladder(shelf);
-  const Units price = shelf_price(order);
-  orders.erase(order, price);
-  const Units key = orders.key(price);
+  const Units key = orders.key(shelf_price(order));
+  orders.erase(order);
   const auto after = orders.best_key();
   if (after && *after <= key) {
     return;

@@ -1,6 +1,5 @@
 #include "decimal.hpp"
 
-#include <algorithm>
 #include <array>
 
 namespace veloz {
@@ -8,6 +7,7 @@ namespace {
 
 constexpr std::size_t kMaxDigits = 20;
 constexpr std::size_t kDecimals = 8;
+constexpr std::uint64_t kOneUnsigned = kOne;
 
 constexpr bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -79,24 +79,22 @@ std::optional<std::int64_t> parse_whole(std::string_view text) {
 }
 
 void append_integer(std::string& out, Int128 value) {
-  std::array<char, 41> digits;  // 39 digits of 2^127 and a sign
+  __extension__ using Wide = unsigned __int128;
+  std::array<char, 40> digits;  // 39 digits of 2^127 and a sign
   char* const end = digits.data() + digits.size();
   char* first = end;
-  const bool negative = value < 0;
-  auto add = [&](auto rest) {
-    do {
-      *--first = static_cast<char>('0' + static_cast<int>(rest % 10));
-      rest /= 10;
-    } while (rest != 0);
-  };
-  __extension__ using Wide = unsigned __int128;
-  const Wide magnitude = negative ? -static_cast<Wide>(value) : static_cast<Wide>(value);
-  if (magnitude <= UINT64_MAX) {
-    add(static_cast<std::uint64_t>(magnitude));
-  } else {
-    add(magnitude);
+  Wide rest = value < 0 ? -static_cast<Wide>(value) : static_cast<Wide>(value);
+  while (rest > UINT64_MAX) {
+    *--first = static_cast<char>('0' + static_cast<int>(rest % 10));
+    rest /= 10;
   }
-  if (negative) {
+  // Nearly all numbers; a division of 64 bits is many times faster.
+  auto narrow = static_cast<std::uint64_t>(rest);
+  do {
+    *--first = static_cast<char>('0' + narrow % 10);
+    narrow /= 10;
+  } while (narrow != 0);
+  if (value < 0) {
     *--first = '-';
   }
   out.append(first, static_cast<std::size_t>(end - first));
@@ -107,8 +105,15 @@ void append_decimal(std::string& out, Int128 units) {
     out += '-';
     units = -units;
   }
-  append_integer(out, units / kOne);
-  auto fraction = static_cast<std::uint32_t>(units % kOne);
+  std::uint32_t fraction = 0;
+  if (units <= kMaxUnits) {
+    const auto narrow = static_cast<std::uint64_t>(units);
+    append_integer(out, narrow / kOneUnsigned);
+    fraction = static_cast<std::uint32_t>(narrow % kOneUnsigned);
+  } else {
+    append_integer(out, units / kOne);
+    fraction = static_cast<std::uint32_t>(units % kOne);
+  }
   if (fraction == 0) {
     return;
   }

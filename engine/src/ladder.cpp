@@ -11,22 +11,22 @@ std::optional<Units> Ladder::best_price() const {
 }
 
 void Ladder::push(Order& order, Units price) {
-  Queue& queue = levels_[key(price)];
+  order.level = levels_.try_emplace(key(price)).first;
+  Queue& queue = order.level->second;
   order.previous = queue.tail;
   order.next = nullptr;
   (queue.tail != nullptr ? queue.tail->next : queue.head) = &order;
   queue.tail = &order;
 }
 
-void Ladder::erase(Order& order, Units price) {
-  const auto it = levels_.find(key(price));
-  Queue& queue = it->second;
+void Ladder::erase(Order& order) {
+  Queue& queue = order.level->second;
   (order.previous != nullptr ? order.previous->next : queue.head) = order.next;
   (order.next != nullptr ? order.next->previous : queue.tail) = order.previous;
   order.previous = nullptr;
   order.next = nullptr;
   if (queue.head == nullptr) {
-    levels_.erase(it);
+    levels_.erase(order.level);
   }
 }
 

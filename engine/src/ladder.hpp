@@ -1,6 +1,5 @@
 #pragma once
 
-#include <map>
 #include <optional>
 #include <vector>
 
@@ -24,18 +23,14 @@ class Ladder {
 
   /// Adds an order behind those at the same price: its rank must be greater than theirs.
   void push(Order& order, Units price);
-  void erase(Order& order, Units price);
+  /// The order must be there.
+  void erase(Order& order);
   /// Appends every order that `price` reaches, by price, then rank.
   void collect(Units price, std::vector<Order*>& out) const;
 
  private:
-  struct Queue {
-    Order* head = nullptr;
-    Order* tail = nullptr;
-  };
-
   Units sign_;
-  std::map<Units, Queue> levels_;
+  Levels levels_;
 };
 
 }  // namespace veloz

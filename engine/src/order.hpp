@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include "commands.hpp"
@@ -11,10 +12,19 @@
 namespace veloz {
 
 struct Holding;
+struct Order;
+
+/// The orders at one price of a ladder, the longest waiting first.
+struct Queue {
+  Order* head = nullptr;
+  Order* tail = nullptr;
+};
+using Levels = std::map<Units, Queue>;
 
 /// One order of one account. It lives in the pool from its acceptance (or refusal) until the end of
 /// the command that closes it.
-struct Order {
+struct alignas(64) Order {
+  Token id;  // first: a look-up reads it and often nothing else
   Holding* holding = nullptr;
   Side side = Side::Buy;
   OrderType type = OrderType::Limit;
@@ -36,7 +46,7 @@ struct Order {
   std::uint64_t rank = 0;
   Order* previous = nullptr;  // on its shelf
   Order* next = nullptr;
-  Token id;
+  Levels::iterator level;
   std::string reason;  // of the last order_update
 
   /// Makes it afresh, whatever it was before.
