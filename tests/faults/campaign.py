@@ -16,6 +16,8 @@ from tests.faults.ledger import Ledger
 from tests.faults.load import Client, Load, settle
 from tests.faults.stream import Follower
 
+LEDGER = "ledger.jsonl"
+
 Break = Callable[[Gateway], Awaitable[None]]
 
 
@@ -45,7 +47,7 @@ async def campaign(
 
     That last start is part of the evidence: it is ready only when engine, tables and log are equal.
     """
-    with Ledger(directory / "ledger.jsonl") as ledger:
+    with Ledger(directory / LEDGER) as ledger:
         async with running(directory, environ) as gateway, Client(gateway.url, gateway.headers, ledger) as client:
             watchers = [Follower(gateway.url, gateway.headers) for _ in range(followers)]
             async with _background(*(watcher.run() for watcher in watchers)):

@@ -14,8 +14,6 @@ from tests.faults.facts import Facts, LogRow, Row, decimal
 from tests.faults.folded import fold_tables
 from tests.faults.ledger import Body, Call
 
-CLOSED = frozenset({"FILLED", "CANCELLED", "REJECTED", "EXPIRED"})
-
 
 class Violation(msgspec.Struct, frozen=True):
     """A promise that was broken: its kind, and the evidence in words."""
@@ -26,7 +24,7 @@ class Violation(msgspec.Struct, frozen=True):
 
 def check(facts: Facts) -> list[Violation]:
     """Every violation found; none means that nothing was lost, doubled, skipped or made up."""
-    checks = (_acknowledged, _cancelled, _doubled, _answers, _conflicts, _made_up, _log, _fills, _tables, _streams)
+    checks = (_acknowledged, _contents, _cancelled, _doubled, _answers, _made_up, _log, _fills, _tables, _streams)
     return [violation for one in checks for violation in one(facts)]
 
 
@@ -50,14 +48,25 @@ def _acknowledged(facts: Facts) -> Iterator[Violation]:
         row = facts.orders.get(call.order_id)
         if row is None:
             yield Violation("lost", f"{call.order_id}: answered {call.status}, not in orders")
-        elif not _same_content(call.body, row):
-            yield Violation("content", f"{call.order_id}: asked {call.body}, stored {row}")
         elif _rejected(call) != (row["status"] == "REJECTED"):
             yield Violation(
                 "rejected", f"{call.order_id}: answered {call.status} {call.answer}, stored {row['status']}"
             )
         elif not row["created_seq"] <= int(call.answer.get("seq", 0)) <= facts.head:
             yield Violation("lost", f"{call.order_id}: answered seq {call.answer.get('seq')}, log ends at {facts.head}")
+
+
+def _contents(facts: Facts) -> Iterator[Violation]:
+    """What was acknowledged is what the log took, and what was refused as another order is not."""
+    taken = {str(row.client_order_id): row.payload for row in facts.log if _takes(row)}
+    for call in _submits(facts):
+        event = taken.get(call.order_id)
+        if event is None:
+            continue
+        if (_accepted(call) or _rejected(call)) and not _same_content(call.body, event):
+            yield Violation("content", f"{call.order_id}: asked {call.body}, taken {event}")
+        elif call.status == 409 and _same_content(call.body, event):
+            yield Violation("conflict", f"{call.order_id}: the same order was refused as another")
 
 
 def _cancelled(facts: Facts) -> Iterator[Violation]:
@@ -110,13 +119,6 @@ def _answers(facts: Facts) -> Iterator[Violation]:
 
 def _told(call: Call) -> Row:
     return {name: value for name, value in call.answer.items() if name != "request_id"}
-
-
-def _conflicts(facts: Facts) -> Iterator[Violation]:
-    for call in _submits(facts):
-        row = facts.orders.get(call.order_id)
-        if call.status == 409 and row is not None and _same_content(call.body, row):
-            yield Violation("conflict", f"{call.order_id}: the same order was refused as another")
 
 
 def _made_up(facts: Facts) -> Iterator[Violation]:
@@ -180,7 +182,7 @@ def _tables(facts: Facts) -> Iterator[Violation]:
             folded.positions,
             {key: (row["qty"], row["cost"], row["realised"]) for key, row in facts.positions.items()},
         ),
-        ("order", folded.orders, {key: _open(row) for key, row in facts.orders.items() if row["status"] not in CLOSED}),
+        ("order", folded.orders, {key: _figures(row) for key, row in facts.orders.items()}),
     ):
         for key in sorted({*expected, *stored}):
             zero = (0, 0) if name == "balance" else (0, 0, 0)
@@ -188,7 +190,7 @@ def _tables(facts: Facts) -> Iterator[Violation]:
                 yield Violation("unequal", f"{name} {key}: the log gives {expected.get(key)}, stored {stored.get(key)}")
 
 
-def _open(row: Row) -> tuple[str, Decimal, Decimal]:
+def _figures(row: Row) -> tuple[str, Decimal, Decimal]:
     return (row["status"], row["qty"], row["executed_qty"])
 
 
@@ -213,11 +215,10 @@ def _streams(facts: Facts) -> Iterator[Violation]:
             yield Violation("stream gap", f"client {number}: ended at {last}, the log at {facts.head}")
 
 
-def _same_content(body: Body, row: Row) -> bool:
-    return bool(
-        body["side"] == row["side"]
-        and body["symbol"] == row["symbol"]
-        and body["type"] == row["order_type"]
-        and decimal(body["qty"]) == row["qty"]
-        and decimal(body.get("price", "0")) == row["price"]
+def _same_content(body: Body, event: Row) -> bool:
+    """A request against the event that took its order; qty and price of `orders` change with an amend, these do not."""
+    words = all(
+        body[name] == event[key] for name, key in (("side", "side"), ("symbol", "symbol"), ("type", "order_type"))
     )
+    amounts = (("qty", "qty"), ("price", "price"), ("stop_price", "stop_price"), ("expire_ts", "expire_ts_ns"))
+    return words and all(decimal(body.get(name, "0")) == decimal(event.get(key, 0)) for name, key in amounts)

@@ -16,7 +16,7 @@ SYMBOLS = {"BTCUSDT": ("BTC", "USDT")}
 
 
 class Folded(msgspec.Struct, frozen=True):
-    """Balances (free, locked) by asset, positions (qty, cost, realised) by symbol, open orders (status, qty, executed) by id."""
+    """Balances (free, locked) by asset, positions (qty, cost, realised) by symbol, orders (status, qty, executed) by id."""
 
     balances: dict[str, tuple[Decimal, Decimal]] = {}
     positions: dict[str, tuple[Decimal, Decimal, Decimal]] = {}
@@ -44,6 +44,6 @@ def fold_tables(facts: Facts) -> Folded:
         },
         orders={
             order_id: (order.status, to_decimal(order.qty), to_decimal(order.executed))
-            for order_id, order in state.orders.items()
+            for order_id, order in (state.orders | state.closed).items()
         },
     )

@@ -70,10 +70,11 @@ class Load:
         self._unknown: list[Body] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._mix: dict[Callable[[], Awaitable[None]], int] = {
-            self._order: 56,
+            self._order: 50,
             self._cancel: 15,
             self._again: 10,
             self._conflict: 4,
+            self._amend: 6,
             self._copies: 9,
             self._unfunded: 4,
             self._malformed: 2,
@@ -114,8 +115,16 @@ class Load:
             recent = self._sent[-200:]
             await self._client.post("/api/cancel", {"client_order_id": self._rng.choice(recent)["client_order_id"]})
 
+    async def _amend(self) -> None:
+        if self._sent:
+            earlier = self._rng.choice(self._sent[-200:])
+            change = {"qty": str(Decimal(self._rng.randint(1, 5_000)).scaleb(-5))}
+            if self._rng.random() < 0.5 and "price" in earlier:
+                change = {"price": str(int(earlier["price"]) + self._rng.randint(-400, 400))}
+            await self._client.post("/api/order/amend", change | {"client_order_id": earlier["client_order_id"]})
+
     async def _unfunded(self) -> None:
-        await self._submit(self._new() | {"side": "SELL", "qty": "900000", "price": "50000", "type": "LIMIT"})
+        await self._submit(self._plain() | {"side": "SELL", "qty": "900000", "price": "50000"})
 
     async def _malformed(self) -> None:
         bad = self._rng.choice(["-1", "nan", "1e3", "0.000000001", "1" * 30, ""])
@@ -128,11 +137,14 @@ class Load:
             self._unknown.append(body)
 
     def _new(self) -> Body:
+        return self._varied(self._plain())
+
+    def _plain(self) -> Body:
         rng = self._rng
         side = rng.choice(["BUY", "SELL"])
         away = rng.choice([-2, 1, 2, 3, 4, 5, 6, 7, 8, 9])  # per cent from the market; -2 crosses it
         price = PRICE * (100 - away if side == "BUY" else 100 + away) // 100
-        body = {
+        return {
             "client_order_id": f"s{self._seed}-{rng.getrandbits(48):012x}",
             "side": side,
             "symbol": SYMBOL,
@@ -140,9 +152,24 @@ class Load:
             "price": str(price),
             "type": "LIMIT",
         }
-        if rng.random() < 0.15:
-            body["type"] = "MARKET"
+
+    def _varied(self, body: Body) -> Body:
+        """One of the kinds of order there are; most are plain."""
+        draw = self._rng.random()
+        stop = PRICE * (101 if body["side"] == "BUY" else 99) // 100
+        if draw < 0.15:
             del body["price"]
+            return body | {"type": "MARKET"}
+        if draw < 0.20:
+            return body | {"type": "STOP_LIMIT", "stop_price": str(stop), "price": str(stop)}
+        if draw < 0.23:
+            del body["price"]
+            return body | {"type": "STOP", "stop_price": str(stop)}
+        if draw < 0.33:
+            return body | {"tif": self._rng.choice(["IOC", "FOK", "GTX"])}
+        if draw < 0.40:
+            soon = time.time_ns() + self._rng.randint(1, 20) * 10**8
+            return body | {"tif": "GTD", "expire_ts": str(soon)}
         return body
 
 
@@ -165,8 +192,8 @@ async def settle(client: Client, seconds: float = 30) -> int:
         for body in bodies:
 
             async def told(body: Body = body) -> bool:
-                # 409: the id is another order's, so this one was never taken
-                return (await client.post("/api/order", body)).status in DEFINITE | {409}
+                # 400: it would expire before now; 409: the id is another order's. Neither was taken.
+                return (await client.post("/api/order", body)).status in DEFINITE | {400, 409}
 
             await until(told, seconds=seconds)
 

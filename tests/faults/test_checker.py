@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -12,14 +13,17 @@ import pytest
 
 from app.embedded import EmbeddedServers
 from tests.conftest import new_database
-from tests.faults.campaign import campaign
+from tests.faults.campaign import LEDGER, campaign
 from tests.faults.checker import check
 from tests.faults.facts import Facts, Followed, gather
 from tests.faults.gateway import Gateway, environment
 from tests.faults.killer import kill_gateway
+from tests.faults.ledger import read
+from tests.faults.waiting import until
 
 SEED = 7
 KILLS = 3
+ENOUGH = 200
 replace = msgspec.structs.replace
 
 
@@ -29,13 +33,19 @@ def run(
 ) -> Iterator[tuple[str, Facts]]:
     """A healthy run: its database's DSN, and its evidence."""
 
+    directory = tmp_path_factory.mktemp("checker")
+
+    async def every_kind_of_answer() -> bool:
+        statuses = Counter(call.status for call in read(directory / LEDGER) if call.path == "/api/order")
+        return statuses[200] >= ENOUGH and min(statuses[400], statuses[409], statuses[422]) > 0
+
     async def break_it(gateway: Gateway) -> None:
         await kill_gateway(gateway, random.Random(SEED), KILLS)
-        await asyncio.sleep(1)
+        await until(every_kind_of_answer, seconds=60, every=0.5)
 
     with new_database(embedded.postgres_dsn, migrated) as dsn:
         environ = environment(dsn, embedded.redis_url, engine_binary)
-        yield dsn, asyncio.run(campaign(tmp_path_factory.mktemp("checker"), environ, break_it, seed=SEED)).facts
+        yield dsn, asyncio.run(campaign(directory, environ, break_it, seed=SEED)).facts
 
 
 @pytest.fixture
@@ -54,9 +64,9 @@ def test_a_healthy_run_has_no_violation_and_enough_evidence(facts: Facts) -> Non
 CANCELLED = "(SELECT max(ctid) FROM orders WHERE status = 'CANCELLED' AND executed_qty = 0)"
 IN_THE_DATABASE = {
     "a lost acknowledgement": ("DELETE FROM orders WHERE ctid = {cancelled}", "lost"),
-    "an order with other content": (
+    "an order of another amount": (
         "UPDATE orders SET qty = qty + 1 WHERE ctid = {cancelled}",
-        "content",
+        "unequal",
     ),
     "an unknown order turned into a rejected one": (
         "UPDATE orders SET status = 'REJECTED' WHERE ctid = {cancelled}",
@@ -141,6 +151,11 @@ def _lost_conflict(facts: Facts) -> Facts:
     )
 
 
+def _other_content(facts: Facts) -> Facts:
+    place = _one(facts, status=200)
+    return _call(facts, place, body=facts.calls[place].body | {"symbol": "ETHUSDT"})
+
+
 def _second_answer(facts: Facts) -> Facts:
     place = _one(facts, status=200)
     call = facts.calls[place]
@@ -178,6 +193,7 @@ def _more_filled_than_asked(facts: Facts) -> Facts:
 OUTSIDE: dict[str, tuple[Callable[[Facts], Facts], str]] = {
     "a conflict told about the same order": (_false_conflict, "conflict"),
     "other content accepted under a taken id": (_lost_conflict, "content"),
+    "an order with other content": (_other_content, "content"),
     "two answers to one order": (_second_answer, "answer"),
     "an answer that is not in the log": (_answered_past_the_log, "lost"),
     "a 503 for an order that was taken": (_refused_but_taken, "made up"),
