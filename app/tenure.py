@@ -119,14 +119,23 @@ class Tenure:
     async def end(self) -> None:
         """End all of it; what still waits gets TenureLost."""
         self._ended = True
-        for task, connection in self._guards.items():
-            # A query in progress ends by the cut below; cancelling it would ask the server, which may not answer.
-            if connection is None or connection.info.transaction_status != TransactionStatus.ACTIVE:
-                task.cancel()
         for future in self._waiting:
             if not future.done():
                 future.set_exception(TenureLost)
+        await self._end_guards()
         await self._stack.aclose()
+
+    async def _end_guards(self) -> None:
+        """Queries in progress end by cutting their connection: cancelling one would ask the server, and await it."""
+        for connection in self._guards.values():
+            if connection is not None:
+                cut(connection)
+        while pending := {task for task in self._guards if not task.done()}:
+            for task in pending:
+                connection = self._guards[task]
+                if connection is None or connection.info.transaction_status != TransactionStatus.ACTIVE:
+                    task.cancel()
+            await asyncio.wait(pending, timeout=0.05)
         await asyncio.gather(*self._guards, return_exceptions=True)
 
     async def finish(self) -> None:
