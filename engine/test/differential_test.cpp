@@ -232,17 +232,18 @@ constexpr const char* kMustBeMet[] = {"book",
                                       "error MAX_NOTIONAL",
                                       "error MAX_ORDER_QTY"};
 
+// A short run need not meet everything.
 int everything_met(const Tally& tally, std::uint64_t wanted) {
   int missing = 0;
   for (const std::string word : kMustBeMet) {
-    if (tally.words.count(word) != 0)
+    if (wanted < 100'000 || tally.words.count(word) != 0)
       continue;
     std::cout << "never met: " << word << "\n";
     ++missing;
   }
   std::cout << tally.orders << " orders in " << tally.commands << " commands, " << tally.fills << " fills, "
             << tally.restored << " accounts restored elsewhere: all equal\n";
-  return wanted >= 100'000 && missing != 0 ? 1 : 0;
+  return missing == 0 ? 0 : 1;
 }
 
 int agree(std::uint64_t seed, std::uint64_t orders) {
