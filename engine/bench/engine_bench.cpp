@@ -26,10 +26,18 @@ struct CountingSink final : EventSink {
     ++updates;
     rejected += event.status == Status::Rejected ? 1U : 0U;
   }
-  void fill(const FillEvent&) override { ++fills; }
-  void order_state(const OrderStateEvent&) override { ++states; }
-  void account(const AccountEvent&) override { ++accounts; }
-  void error(const ErrorEvent&) override { ++errors; }
+  void fill(const FillEvent&) override {
+    ++fills;
+  }
+  void order_state(const OrderStateEvent&) override {
+    ++states;
+  }
+  void account(const AccountEvent&) override {
+    ++accounts;
+  }
+  void error(const ErrorEvent&) override {
+    ++errors;
+  }
 };
 
 struct Options {
@@ -56,9 +64,15 @@ struct Figure {
   std::size_t orders = 0;
   std::size_t commands = 0;
 
-  double orders_per_second() const { return static_cast<double>(orders) / time.wall; }
-  double orders_per_cpu_second() const { return static_cast<double>(orders) / time.cpu; }
-  double ns_per_command() const { return time.cpu * 1e9 / static_cast<double>(commands); }
+  double orders_per_second() const {
+    return static_cast<double>(orders) / time.wall;
+  }
+  double orders_per_cpu_second() const {
+    return static_cast<double>(orders) / time.cpu;
+  }
+  double ns_per_command() const {
+    return time.cpu * 1e9 / static_cast<double>(commands);
+  }
 };
 
 constexpr std::size_t kPiece = 4'096;      // commands
@@ -154,7 +168,8 @@ void print_figure(bool json, const char* what, const Figure& figure) {
   const char* const format =
       json ? ",\"%s\":{\"orders_per_second\":%.0f,\"orders_per_cpu_second\":%.0f,\"cpu_ns_per_command\":%.1f}"
            : "%s: %.0f orders/s, %.0f orders per second of processor time, %.1f ns of it per command\n";
-  std::printf(format, what, figure.orders_per_second(), figure.orders_per_cpu_second(), figure.ns_per_command());
+  std::printf(format, what, figure.orders_per_second(), figure.orders_per_cpu_second(),
+              figure.ns_per_command());
 }
 
 void print_figures(bool json, const Figure& typed, const Figure& lines, const CountingSink& sink) {
@@ -175,7 +190,8 @@ int main(int argc, char** argv) {
   using namespace veloz::bench;
   const auto options = read_options(argc, argv);
   if (!options) {
-    std::fprintf(stderr, "usage: engine_bench [--orders N] [--accounts N] [--symbols N] [--open N] [--json]\n");
+    std::fprintf(stderr,
+                 "usage: veloz_bench [--orders N] [--accounts N] [--symbols N] [--open N] [--json]\n");
     return 2;
   }
   CountingSink sink;

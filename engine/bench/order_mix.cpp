@@ -21,8 +21,8 @@ std::string words(std::initializer_list<std::string_view> pieces) {
 
 struct ToLine {
   std::string operator()(const NewOrder& c) const {
-    return words({"ORDER", name(c.side), c.symbol, decimal_text(c.qty), decimal_text(c.price), c.client_order_id,
-                  name(c.type), name(c.tif)}) +
+    return words({"ORDER", name(c.side), c.symbol, decimal_text(c.qty), decimal_text(c.price),
+                  c.client_order_id, name(c.type), name(c.tif)}) +
            " acct=" + std::string(c.account);
   }
   std::string operator()(const CancelOrder& c) const {
@@ -39,7 +39,9 @@ struct ToLine {
     return words({"SYMBOL", c.symbol}) + " base=" + std::string(c.base) + " quote=" + std::string(c.quote) +
            " tick=" + decimal_text(c.tick) + " lot=" + decimal_text(c.lot);
   }
-  std::string operator()(const OpenAccount& c) const { return words({"ACCOUNT", c.account}); }
+  std::string operator()(const OpenAccount& c) const {
+    return words({"ACCOUNT", c.account});
+  }
   std::string operator()(const TransferFunds& c) const {
     return words({"DEPOSIT", c.asset, decimal_text(c.amount)}) + " acct=" + std::string(c.account);
   }
@@ -159,8 +161,12 @@ void OrderMix::add_quote() {
   const std::size_t symbol = random(static_cast<std::uint32_t>(symbols_.size()));
   mid_[symbol] += (static_cast<Units>(random(21)) - 10) * kTick;
   const Units mid = mid_[symbol];
-  commands_.push_back(Quote{symbols_[symbol], mid - kTick, static_cast<Units>(1 + random(50)) * kOne / 10, mid + kTick,
-                            static_cast<Units>(1 + random(50)) * kOne / 10, {}});
+  commands_.push_back(Quote{symbols_[symbol],
+                            mid - kTick,
+                            static_cast<Units>(1 + random(50)) * kOne / 10,
+                            mid + kTick,
+                            static_cast<Units>(1 + random(50)) * kOne / 10,
+                            {}});
 }
 
 void OrderMix::add_print() {

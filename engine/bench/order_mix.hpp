@@ -23,7 +23,9 @@ class OrderMix {
   /// The next commands; valid until the next call.
   const std::vector<Command>& next(std::size_t count);
   /// New orders in the last piece.
-  std::size_t orders() const { return orders_; }
+  std::size_t orders() const {
+    return orders_;
+  }
   /// A command as a protocol line.
   static std::string line(const Command& command);
 

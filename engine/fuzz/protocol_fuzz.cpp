@@ -49,7 +49,8 @@ void check_lines(std::string_view out) {
     require(end != std::string_view::npos, "output ends within a line");
     const std::string_view line = out.substr(0, end);
     require(line.starts_with("{\"type\":\"") && line.ends_with('}'), "a line is no event");
-    require(std::ranges::all_of(line, [](char c) { return c >= 0x20 && c <= 0x7e; }), "a line is not printable ASCII");
+    require(std::ranges::all_of(line, [](char c) { return c >= 0x20 && c <= 0x7e; }),
+            "a line is not printable ASCII");
     require(line.find("\"free\":-") == std::string_view::npos, "a free balance is negative");
     require(line.find("\"locked\":-") == std::string_view::npos, "a locked balance is negative");
     out.remove_prefix(end + 1);

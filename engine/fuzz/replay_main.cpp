@@ -42,7 +42,9 @@ class Mutator {
     seed_ ^= seed_ >> 27;
     return static_cast<std::size_t>((seed_ * 0x2545f4914f6cdd1dU) >> 33) % below;
   }
-  const std::string& pick() { return corpus_[random(corpus_.size())]; }
+  const std::string& pick() {
+    return corpus_[random(corpus_.size())];
+  }
 
   void change(std::string& input) {
     const std::size_t at = random(input.size() + 1);
@@ -67,8 +69,16 @@ class Mutator {
         }
         break;
       default: {
-        static const std::vector<std::string> words{"92233720368.54775807", "9223372036854775807", "0.00000001", "\n",
-                                                    " STOP ", " MARKET ", " FOK ", " stp=NONE", "-", "TRADE X 1 1\n"};
+        static const std::vector<std::string> words{"92233720368.54775807",
+                                                    "9223372036854775807",
+                                                    "0.00000001",
+                                                    "\n",
+                                                    " STOP ",
+                                                    " MARKET ",
+                                                    " FOK ",
+                                                    " stp=NONE",
+                                                    "-",
+                                                    "TRADE X 1 1\n"};
         input.insert(at, words[random(words.size())]);
       }
     }

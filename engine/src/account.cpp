@@ -73,7 +73,8 @@ Holding& Account::holding(Instrument& instrument) {
   }
   Holding*& known = holding_by_number[instrument.number];
   if (known == nullptr) {
-    auto made = std::make_unique<Holding>(*this, instrument, balances[instrument.base], balances[instrument.quote]);
+    auto made =
+        std::make_unique<Holding>(*this, instrument, balances[instrument.base], balances[instrument.quote]);
     known = made.get();
     holdings.emplace(instrument.symbol, std::move(made));
   }

@@ -26,7 +26,9 @@ struct Balance {
   Units shown_total = 0;
   Units shown_locked = 0;
 
-  Units free() const { return total - locked; }
+  Units free() const {
+    return total - locked;
+  }
 };
 
 /// What an account has in one symbol: its position and its open orders.
@@ -34,9 +36,15 @@ struct Holding {
   Holding(Account& owner, Instrument& what, Balance& base_balance, Balance& quote_balance);
 
   /// The balance an order of that side locks.
-  Balance& funds(Side side) { return side == Side::Buy ? quote : base; }
-  const Balance& funds(Side side) const { return side == Side::Buy ? quote : base; }
-  Ladder& ladder(Shelf shelf) { return ladders[index(shelf)]; }
+  Balance& funds(Side side) {
+    return side == Side::Buy ? quote : base;
+  }
+  const Balance& funds(Side side) const {
+    return side == Side::Buy ? quote : base;
+  }
+  Ladder& ladder(Shelf shelf) {
+    return ladders[index(shelf)];
+  }
   /// The best price of own resting orders of that side.
   std::optional<Units> best_resting(Side side) const;
   void put_on_shelf(Order& order);

@@ -192,7 +192,7 @@ struct RestoreEnd {
 
 using Command = std::variant<Tick, DefineSymbol, OpenAccount, TransferFunds, SetLimits, HashAccount,
                              ShowState, ForgetAccount, ShowStats, Ping, Quit, NewOrder, CancelOrder,
-                             CancelAll, AmendOrder, Print, Quote, DepthSnapshot, DepthUpdate,
-                             RestoreBegin, RestoreBalance, RestorePosition, RestoreOrder, RestoreEnd>;
+                             CancelAll, AmendOrder, Print, Quote, DepthSnapshot, DepthUpdate, RestoreBegin,
+                             RestoreBalance, RestorePosition, RestoreOrder, RestoreEnd>;
 
 }  // namespace veloz

@@ -91,7 +91,8 @@ Account* Engine::Impl::live_account(std::string_view name, std::string_view id) 
   return account;
 }
 
-Instrument* Engine::Impl::known_instrument(std::string_view symbol, std::string_view account, std::string_view id) {
+Instrument* Engine::Impl::known_instrument(std::string_view symbol, std::string_view account,
+                                           std::string_view id) {
   Instrument* instrument = state_.instrument(symbol);
   if (instrument == nullptr) {
     fail(Code::UnknownSymbol, text("symbol ", symbol, " is not defined; define it with SYMBOL"), account, id);

@@ -62,7 +62,8 @@ void Engine::Impl::on(const TransferFunds& command) {
   }
   const Int128 total = Int128{before.total} + command.amount;
   if (!fits(total)) {
-    fail(Code::Overflow, text("a total of ", decimal_text(total), " ", command.asset, " does not fit in 64 bits"),
+    fail(Code::Overflow,
+         text("a total of ", decimal_text(total), " ", command.asset, " does not fit in 64 bits"),
          command.account);
     return;
   }

@@ -26,11 +26,15 @@ class Engine::Impl {
     outbox_.settle();
   }
   void refuse(Code code, std::string_view message);
-  const State& state() const { return state_; }
+  const State& state() const {
+    return state_;
+  }
 
  private:
   void begin(Nanos now);
-  EventSink& sink() { return outbox_.sink(); }
+  EventSink& sink() {
+    return outbox_.sink();
+  }
 
   void on(const Tick&) {}
   void on(const Quit&) {}
@@ -63,7 +67,8 @@ class Engine::Impl {
   Account* live_account(std::string_view name, std::string_view id = {});
   Account& add_account(std::string_view name);
   /// The instrument; else an error and null.
-  Instrument* known_instrument(std::string_view symbol, std::string_view account = {}, std::string_view id = {});
+  Instrument* known_instrument(std::string_view symbol, std::string_view account = {},
+                               std::string_view id = {});
   /// The restore of the account; else an error and null.
   Restore* running_restore(std::string_view account, std::string_view id = {});
   /// An open order of a live account; else an error and null.

@@ -38,8 +38,8 @@ std::string_view missing_or_idle(const NewOrder& command) {
 
 bool Engine::Impl::well_shaped(const NewOrder& command) {
   if (!takes(command.type, command.tif)) {
-    fail(Code::BadTif, text("a ", name(command.type), " order does not take ", name(command.tif)), command.account,
-         command.client_order_id);
+    fail(Code::BadTif, text("a ", name(command.type), " order does not take ", name(command.tif)),
+         command.account, command.client_order_id);
     return false;
   }
   if (const std::string_view wrong = missing_or_idle(command); !wrong.empty()) {
@@ -64,11 +64,13 @@ void Engine::Impl::on(const NewOrder& given) {
   }
   if (command.expire != 0 && command.expire <= state_.clock) {
     fail(Code::BadExpire,
-         text("expire ", std::to_string(command.expire), " is not after the clock ", std::to_string(state_.clock)),
+         text("expire ", std::to_string(command.expire), " is not after the clock ",
+              std::to_string(state_.clock)),
          command.account, command.client_order_id);
   } else if (account->open_orders.find(command.client_order_id) != nullptr) {
-    fail(Code::DuplicateOrder, text("account ", command.account, " has an open order ", command.client_order_id),
-         command.account, command.client_order_id);
+    fail(Code::DuplicateOrder,
+         text("account ", command.account, " has an open order ", command.client_order_id), command.account,
+         command.client_order_id);
   } else {
     submit(command, *account);
   }

@@ -9,7 +9,8 @@ Restore* Engine::Impl::running_restore(std::string_view account, std::string_vie
     return &it->second;
   }
   if (live_account(account, id) != nullptr) {
-    fail(Code::BadState, text("account ", account, " is not being restored; start with RESTORE BEGIN"), account, id);
+    fail(Code::BadState, text("account ", account, " is not being restored; start with RESTORE BEGIN"),
+         account, id);
   }
   return nullptr;
 }
@@ -45,8 +46,8 @@ void Engine::Impl::on(const RestorePosition& command) {
 void Engine::Impl::on(const RestoreOrder& command) {
   const NewOrder& order = command.order;
   if (order.tif == TimeInForce::Ioc || order.tif == TimeInForce::Fok) {
-    fail(Code::BadTif, text("an order with ", name(order.tif), " is never open and cannot be restored"), order.account,
-         order.client_order_id);
+    fail(Code::BadTif, text("an order with ", name(order.tif), " is never open and cannot be restored"),
+         order.account, order.client_order_id);
     return;
   }
   if (!well_shaped(order)) {

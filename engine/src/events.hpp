@@ -44,7 +44,7 @@ struct OrderUpdateEvent {
   Nanos expire = 0;  // 0: left out
   SelfTrade stp = SelfTrade::CancelNewest;
   bool triggered = false;
-  std::uint64_t rank = 0;   // 0 when REJECTED
+  std::uint64_t rank = 0;        // 0 when REJECTED
   std::string_view reason = {};  // empty: left out
 };
 
@@ -91,7 +91,9 @@ struct OrderStateEvent {
   Nanos created = 0;
   Nanos last = 0;
 
-  Int128 avg_price() const { return average_price(executed_notional, executed_qty); }
+  Int128 avg_price() const {
+    return average_price(executed_notional, executed_qty);
+  }
 };
 
 struct BalanceRow {
@@ -108,7 +110,9 @@ struct PositionRow {
   std::int64_t day = 0;
   Units day_realised = 0;
 
-  Int128 avg_price() const { return average_price(cost, qty); }
+  Int128 avg_price() const {
+    return average_price(cost, qty);
+  }
 };
 
 struct AccountEvent {

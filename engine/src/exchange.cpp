@@ -17,7 +17,8 @@ void add_reached(const Instrument& instrument, Shelf shelf, Units price, std::ve
 
 /// Sorts holdings of one instrument by account and drops those named twice.
 std::vector<Holding*>& by_account(std::vector<Holding*>& holdings) {
-  std::ranges::sort(holdings, {}, [](const Holding* holding) { return std::string_view(holding->account.name); });
+  std::ranges::sort(holdings, {},
+                    [](const Holding* holding) { return std::string_view(holding->account.name); });
   holdings.erase(std::unique(holdings.begin(), holdings.end()), holdings.end());
   return holdings;
 }
@@ -109,8 +110,8 @@ void Exchange::trigger(Order& order) {
 void Exchange::arrive(Order& order) {
   Holding& holding = *order.holding;
   const bool at_market = order.type == OrderType::Market || order.type == OrderType::Stop;
-  const Walker walker{holding, order.side, order.leaves(), at_market ? std::nullopt : std::optional(order.price),
-                      order.stp};
+  const Walker walker{holding, order.side, order.leaves(),
+                      at_market ? std::nullopt : std::optional(order.price), order.stp};
   if (order.tif == TimeInForce::Fok && dry_walk(walker).filled < order.leaves()) {
     close(order, Status::Cancelled, "FOK_UNFILLED");
     return;
@@ -147,7 +148,8 @@ bool Exchange::fill(Order& order, Units price, Units qty, Liquidity liquidity) {
   Account& account = holding.account;
   const bool buy = order.side == Side::Buy;
   const Int128 value = notional(price, qty);
-  const Units bps = liquidity == Liquidity::Maker ? account.limits.maker_fee_bps : account.limits.taker_fee_bps;
+  const Units bps =
+      liquidity == Liquidity::Maker ? account.limits.maker_fee_bps : account.limits.taker_fee_bps;
   if (!fits(value)) {
     close(order, Status::Cancelled, name(Code::Overflow));
     return false;

@@ -10,8 +10,12 @@ namespace veloz {
 /// Writes one JSON object, its keys in the order of the calls; closed by its destructor.
 class JsonObject {
  public:
-  explicit JsonObject(std::string& out) : out_(out) { out_ += '{'; }
-  ~JsonObject() { out_ += '}'; }
+  explicit JsonObject(std::string& out) : out_(out) {
+    out_ += '{';
+  }
+  ~JsonObject() {
+    out_ += '}';
+  }
   JsonObject(const JsonObject&) = delete;
   JsonObject& operator=(const JsonObject&) = delete;
 

@@ -9,7 +9,8 @@ namespace {
 /// An event's line: type and req first, the line end last.
 class EventLine {
  public:
-  EventLine(std::string& out, std::string_view type, std::optional<std::int64_t> req) : out_(out), object_(out) {
+  EventLine(std::string& out, std::string_view type, std::optional<std::int64_t> req)
+      : out_(out), object_(out) {
     object_->word("type", type);
     if (req) {
       object_->integer("req", *req);
@@ -21,7 +22,9 @@ class EventLine {
   }
   EventLine(const EventLine&) = delete;
   EventLine& operator=(const EventLine&) = delete;
-  JsonObject* operator->() { return &*object_; }
+  JsonObject* operator->() {
+    return &*object_;
+  }
 
  private:
   std::string& out_;

@@ -15,7 +15,9 @@ class JsonSink final : public EventSink {
   explicit JsonSink(std::string& out) : out_(out) {}
 
   /// What the following events repeat as `req`.
-  void set_req(std::optional<std::int64_t> req) { req_ = req; }
+  void set_req(std::optional<std::int64_t> req) {
+    req_ = req;
+  }
 
   void ready();
   void done();

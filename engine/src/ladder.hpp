@@ -15,11 +15,17 @@ class Ladder {
   explicit Ladder(First first) : sign_(first == First::Lowest ? 1 : -1) {}
 
   /// Prices as keys: a smaller key comes first. An order at key k is reached by price p when k <= key(p).
-  Units key(Units price) const { return sign_ * price; }
-  bool empty() const { return levels_.empty(); }
+  Units key(Units price) const {
+    return sign_ * price;
+  }
+  bool empty() const {
+    return levels_.empty();
+  }
   std::optional<Units> best_key() const;
   std::optional<Units> best_price() const;
-  Order* front() const { return levels_.empty() ? nullptr : levels_.begin()->second.head; }
+  Order* front() const {
+    return levels_.empty() ? nullptr : levels_.begin()->second.head;
+  }
 
   /// Adds an order behind those at the same price: its rank must be greater than theirs.
   void push(Order& order, Units price);

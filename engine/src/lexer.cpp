@@ -45,12 +45,13 @@ void Words::cut(std::string_view line) {
   }
 }
 
-void Words::expect(std::size_t least, std::size_t most, std::initializer_list<std::string_view> options) const {
+void Words::expect(std::size_t least, std::size_t most,
+                   std::initializer_list<std::string_view> options) const {
   if (size() < least || size() > most) {
     const std::string wanted =
         least == most ? std::to_string(least) : text(std::to_string(least), " to ", std::to_string(most));
-    throw Refusal{Code::BadArguments,
-                  text(shown(verb_), " takes ", wanted, " words before its options, not ", std::to_string(size()))};
+    throw Refusal{Code::BadArguments, text(shown(verb_), " takes ", wanted, " words before its options, not ",
+                                           std::to_string(size()))};
   }
   for (auto it = options_.begin(); it != options_.end(); ++it) {
     if (it->key.empty()) {
@@ -102,8 +103,9 @@ std::string_view read_token(std::string_view given) {
 }
 
 Units read_decimal(std::string_view given) {
-  return require(parse_decimal(given), given,
-                 "is no decimal: digits, at most 8 after the point and 20 in all, below 92233720368.54775808");
+  return require(
+      parse_decimal(given), given,
+      "is no decimal: digits, at most 8 after the point and 20 in all, below 92233720368.54775808");
 }
 
 Units read_signed(std::string_view given) {

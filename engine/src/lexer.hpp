@@ -29,13 +29,20 @@ class Words {
   /// Cuts `line`, keeping views into it.
   void cut(std::string_view line);
 
-  std::string_view verb() const { return verb_; }
-  std::size_t size() const { return positional_.size(); }
+  std::string_view verb() const {
+    return verb_;
+  }
+  std::size_t size() const {
+    return positional_.size();
+  }
 
   /// Checks the number of positional words, then the names of the options (`ts` is always allowed).
-  void expect(std::size_t least, std::size_t most, std::initializer_list<std::string_view> options = {}) const;
+  void expect(std::size_t least, std::size_t most,
+              std::initializer_list<std::string_view> options = {}) const;
 
-  std::string_view word(std::size_t i) const { return positional_[i]; }
+  std::string_view word(std::size_t i) const {
+    return positional_[i];
+  }
   std::string_view token(std::size_t i) const;
   Units decimal(std::size_t i) const;
   Units positive(std::size_t i) const;

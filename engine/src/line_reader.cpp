@@ -23,8 +23,7 @@ std::span<char> LineReader::room() {
 }
 
 std::optional<LineReader::Line> LineReader::next() {
-  const char* const found =
-      static_cast<const char*>(std::memchr(buffer_.get() + seen_, '\n', end_ - seen_));
+  const char* const found = static_cast<const char*>(std::memchr(buffer_.get() + seen_, '\n', end_ - seen_));
   if (found == nullptr) {
     seen_ = end_;
     // One byte more than a line may have, for the carriage return.

@@ -22,7 +22,9 @@ class LineReader {
 
   /// Space to read into; at least kMaxLine bytes.
   std::span<char> room();
-  void filled(std::size_t bytes) { end_ += bytes; }
+  void filled(std::size_t bytes) {
+    end_ += bytes;
+  }
   /// The next whole line, if one is waiting.
   std::optional<Line> next();
 

@@ -7,8 +7,9 @@ namespace {
 
 template <class Taken>
 auto find_taken(Taken& taken, std::uint64_t account_serial) {
-  return std::lower_bound(taken.begin(), taken.end(), account_serial,
-                          [](const auto& entry, std::uint64_t serial) { return entry.account_serial < serial; });
+  return std::lower_bound(
+      taken.begin(), taken.end(), account_serial,
+      [](const auto& entry, std::uint64_t serial) { return entry.account_serial < serial; });
 }
 
 }  // namespace

@@ -17,8 +17,12 @@ class Level {
  public:
   Level(Units price, Units qty) : price_(price), qty_(qty) {}
 
-  Units price() const { return price_; }
-  Units qty() const { return qty_; }
+  Units price() const {
+    return price_;
+  }
+  Units qty() const {
+    return qty_;
+  }
   Units available(std::uint64_t account_serial) const;
   void take(std::uint64_t account_serial, Units qty);
   void renew(Units price, Units qty);
@@ -43,7 +47,9 @@ class MarketBook {
   /// Levels of a side with the best at the back: most changes happen there.
   using Levels = std::vector<Level>;
 
-  bool has_snapshot() const { return has_snapshot_; }
+  bool has_snapshot() const {
+    return has_snapshot_;
+  }
   /// The id the next update must not be beyond; nothing before the first snapshot.
   std::optional<std::int64_t> expected_id() const;
 
@@ -53,8 +59,12 @@ class MarketBook {
                     std::span<const PriceQty> asks);
 
   /// Bids for Side::Buy, asks for Side::Sell.
-  Levels& levels(Side side) { return sides_[index(side)]; }
-  const Levels& levels(Side side) const { return sides_[index(side)]; }
+  Levels& levels(Side side) {
+    return sides_[index(side)];
+  }
+  const Levels& levels(Side side) const {
+    return sides_[index(side)];
+  }
   std::optional<PriceQty> best(Side side) const;
 
  private:

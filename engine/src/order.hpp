@@ -52,11 +52,19 @@ struct alignas(64) Order {
   /// Makes it afresh, whatever it was before.
   void assign(const NewOrder& command, Holding& of);
 
-  Units leaves() const { return qty - executed; }
-  bool waiting() const { return is_stop(type) && !triggered; }
-  bool closed() const { return status != Status::Accepted && status != Status::PartiallyFilled; }
+  Units leaves() const {
+    return qty - executed;
+  }
+  bool waiting() const {
+    return is_stop(type) && !triggered;
+  }
+  bool closed() const {
+    return status != Status::Accepted && status != Status::PartiallyFilled;
+  }
   /// The price its funds are locked and its notional is reckoned at.
-  Units value_price() const { return type == OrderType::Stop ? stop : price; }
+  Units value_price() const {
+    return type == OrderType::Stop ? stop : price;
+  }
   /// What it locks while open with `leaves` left: quote for a BUY, base for a SELL.
   Int128 lock_for(Units leaves) const {
     return side == Side::Buy ? notional_up(value_price(), leaves) : Int128{leaves};

@@ -19,7 +19,9 @@ class OrderIndex {
   /// The order must be there.
   void erase(Order& order);
 
-  std::size_t size() const { return size_; }
+  std::size_t size() const {
+    return size_;
+  }
   std::vector<Order*> orders() const;
 
  private:
@@ -28,8 +30,12 @@ class OrderIndex {
     Order* order = nullptr;  // null: empty
   };
 
-  std::size_t home(std::uint64_t hash) const { return hash & (slots_.size() - 1); }
-  std::size_t after(std::size_t slot) const { return (slot + 1) & (slots_.size() - 1); }
+  std::size_t home(std::uint64_t hash) const {
+    return hash & (slots_.size() - 1);
+  }
+  std::size_t after(std::size_t slot) const {
+    return (slot + 1) & (slots_.size() - 1);
+  }
   void put(Slot entry);
   void grow();
 

@@ -94,8 +94,7 @@ void Outbox::fill(const Order& order, Units qty, Units price, Units fee, Liquidi
 
 void Outbox::transfer(Account& account, std::string_view asset, Units amount, std::string_view ref) {
   touch(account);
-  sink_.transfer(
-      {.account = account.name, .ts = state_.clock, .asset = asset, .amount = amount, .ref = ref});
+  sink_.transfer({.account = account.name, .ts = state_.clock, .asset = asset, .amount = amount, .ref = ref});
 }
 
 void Outbox::settle() {

@@ -15,7 +15,9 @@ class Outbox {
  public:
   Outbox(EventSink& sink, State& state) : sink_(sink), state_(state) {}
 
-  EventSink& sink() { return sink_; }
+  EventSink& sink() {
+    return sink_;
+  }
 
   void order_update(Order& order, std::string_view reason);
   /// REJECTED, of an order that never came to be.

@@ -86,8 +86,9 @@ Command read_limits(const Words& words) {
   if (global) {
     words.expect(0, 0, {"acct", "kill"});
   } else {
-    words.expect(0, 0, {"acct", "maker_fee_bps", "taker_fee_bps", "max_order_qty", "max_notional", "price_band_bps",
-                        "max_open_orders", "max_position", "order_rate", "daily_loss", "kill"});
+    words.expect(0, 0,
+                 {"acct", "maker_fee_bps", "taker_fee_bps", "max_order_qty", "max_notional", "price_band_bps",
+                  "max_open_orders", "max_position", "order_rate", "daily_loss", "kill"});
   }
   SetLimits command;
   command.account = global ? kEveryAccount : optional_value(words, "acct", read_token).value_or(kMainAccount);
@@ -101,7 +102,8 @@ Command read_limits(const Words& words) {
   command.max_position = optional_value(words, "max_position", read_decimal);
   command.order_rate = optional_value(words, "order_rate", read_whole);
   command.daily_loss = optional_value(words, "daily_loss", read_decimal);
-  command.kill = optional_value(words, "kill", [](std::string_view value) { return read_flag("kill", value); });
+  command.kill =
+      optional_value(words, "kill", [](std::string_view value) { return read_flag("kill", value); });
   return command;
 }
 
@@ -142,7 +144,8 @@ Command read_quote(const Words& words) {
   const Quote quote{words.token(0),   words.decimal(1), words.decimal(2),
                     words.decimal(3), words.decimal(4), read_event_ts(words)};
   if ((quote.bid == 0) != (quote.bid_qty == 0) || (quote.ask == 0) != (quote.ask_qty == 0)) {
-    throw Refusal{Code::BadNumber, "a side's price and quantity must both be positive, or both 0 when it is absent"};
+    throw Refusal{Code::BadNumber,
+                  "a side's price and quantity must both be positive, or both 0 when it is absent"};
   }
   return quote;
 }

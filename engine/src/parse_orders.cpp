@@ -29,8 +29,9 @@ std::optional<Units> positive_option(const Words& words, std::string_view key) {
 }
 
 Command read_restore_order(const Words& words) {
-  words.expect(8, 8, {"acct", "rank", "executed", "notional", "status", "created", "last", "stop", "expire", "stp",
-                      "triggered", "reason"});
+  words.expect(8, 8,
+               {"acct", "rank", "executed", "notional", "status", "created", "last", "stop", "expire", "stp",
+                "triggered", "reason"});
   RestoreOrder command;
   command.order = read_order_words(words, 1);
   if (command.order.type == OrderType::Market) {

@@ -14,8 +14,9 @@ std::optional<Refusal> bad_byte(std::string_view line) {
   if (bad == line.end()) {
     return std::nullopt;
   }
-  return Refusal{Code::BadByte, text("byte ", std::to_string(static_cast<unsigned char>(*bad)), " at position ",
-                                     std::to_string(bad - line.begin() + 1), " is not printable ASCII")};
+  return Refusal{Code::BadByte,
+                 text("byte ", std::to_string(static_cast<unsigned char>(*bad)), " at position ",
+                      std::to_string(bad - line.begin() + 1), " is not printable ASCII")};
 }
 
 /// Takes `@<req>` off the line.
@@ -66,19 +67,20 @@ Command Parser::read_command() {
     Reader read;
   };
   static constexpr std::array entries{
-      Entry{"ORDER", read_order},       Entry{"CANCEL", read_cancel},   Entry{"TRADE", read_trade},
-      Entry{"QUOTE", read_quote},       Entry{"AMEND", read_amend},     Entry{"CANCEL_ALL", read_cancel_all},
-      Entry{"CLOCK", read_clock},       Entry{"SYMBOL", read_symbol},   Entry{"ACCOUNT", read_account},
-      Entry{"DEPOSIT", read_deposit},   Entry{"WITHDRAW", read_withdraw}, Entry{"LIMITS", read_limits},
-      Entry{"HASH", read_hash},         Entry{"STATE", read_state},     Entry{"FORGET", read_forget},
-      Entry{"STATS", read_stats},       Entry{"PING", read_ping},       Entry{"QUIT", read_quit},
+      Entry{"ORDER", read_order},     Entry{"CANCEL", read_cancel},     Entry{"TRADE", read_trade},
+      Entry{"QUOTE", read_quote},     Entry{"AMEND", read_amend},       Entry{"CANCEL_ALL", read_cancel_all},
+      Entry{"CLOCK", read_clock},     Entry{"SYMBOL", read_symbol},     Entry{"ACCOUNT", read_account},
+      Entry{"DEPOSIT", read_deposit}, Entry{"WITHDRAW", read_withdraw}, Entry{"LIMITS", read_limits},
+      Entry{"HASH", read_hash},       Entry{"STATE", read_state},       Entry{"FORGET", read_forget},
+      Entry{"STATS", read_stats},     Entry{"PING", read_ping},         Entry{"QUIT", read_quit},
       Entry{"RESTORE", read_restore},
   };
   const std::string_view verb = words_.verb();
   if (same_word(verb, "DEPTH")) {
     return read_depth();
   }
-  const auto entry = std::ranges::find_if(entries, [verb](const Entry& e) { return same_word(verb, e.verb); });
+  const auto entry =
+      std::ranges::find_if(entries, [verb](const Entry& e) { return same_word(verb, e.verb); });
   if (entry == entries.end()) {
     throw Refusal{Code::UnknownCommand, text(shown(verb), " is no command")};
   }

@@ -18,7 +18,9 @@ class Pool {
     free_.pop_back();
     return object;
   }
-  void give_back(T& object) { free_.push_back(&object); }
+  void give_back(T& object) {
+    free_.push_back(&object);
+  }
 
  private:
   std::deque<T> storage_;

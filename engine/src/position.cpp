@@ -41,8 +41,8 @@ std::optional<Position> Position::after(Int128 dq, Int128 dc, std::int64_t today
   if (!fits(new_qty) || !fits(new_cost) || !fits(new_realised) || !fits(new_day_realised)) {
     return std::nullopt;
   }
-  return Position{static_cast<Units>(new_qty), static_cast<Units>(new_cost), static_cast<Units>(new_realised), today,
-                  static_cast<Units>(new_day_realised)};
+  return Position{static_cast<Units>(new_qty), static_cast<Units>(new_cost), static_cast<Units>(new_realised),
+                  today, static_cast<Units>(new_day_realised)};
 }
 
 }  // namespace veloz

@@ -18,9 +18,13 @@ struct Position {
   Units day_realised = 0;
 
   /// Not shown and not digested; its `day` no longer matters.
-  bool blank() const { return qty == 0 && cost == 0 && realised == 0 && day_realised == 0; }
+  bool blank() const {
+    return qty == 0 && cost == 0 && realised == 0 && day_realised == 0;
+  }
   bool reads_like(const Position& other) const;
-  Units realised_on(std::int64_t today) const { return day == today ? day_realised : 0; }
+  Units realised_on(std::int64_t today) const {
+    return day == today ? day_realised : 0;
+  }
   /// The position after a trade of (dq, dc) on `today`; nothing when a figure would not fit.
   std::optional<Position> after(Int128 dq, Int128 dc, std::int64_t today) const;
 };

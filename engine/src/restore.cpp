@@ -8,10 +8,12 @@ namespace {
 std::string fault_of(const Order& order) {
   const std::string what = "order " + std::string(order.id.view()) + ": ";
   if (order.executed >= order.qty) {
-    return what + "executed " + decimal_text(order.executed) + " is not below its quantity " + decimal_text(order.qty);
+    return what + "executed " + decimal_text(order.executed) + " is not below its quantity " +
+           decimal_text(order.qty);
   }
   if ((order.status == Status::PartiallyFilled) != (order.executed > 0)) {
-    return what + "status " + std::string(name(order.status)) + " does not fit executed " + decimal_text(order.executed);
+    return what + "status " + std::string(name(order.status)) + " does not fit executed " +
+           decimal_text(order.executed);
   }
   if (order.triggered && order.type != OrderType::StopLimit) {
     return what + "an open " + std::string(name(order.type)) + " cannot be triggered";

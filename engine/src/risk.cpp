@@ -12,7 +12,8 @@ bool bad_tick(const Instrument& instrument, const Order& order) {
 }
 
 bool bad_lot(const Instrument& instrument, Units qty) {
-  return qty % instrument.lot != 0 || qty < instrument.min_qty || (instrument.max_qty != 0 && qty > instrument.max_qty);
+  return qty % instrument.lot != 0 || qty < instrument.min_qty ||
+         (instrument.max_qty != 0 && qty > instrument.max_qty);
 }
 
 bool exceeds(Int128 value, Units limit) {

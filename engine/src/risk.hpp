@@ -16,8 +16,12 @@ struct Amendment {
   Units price = 0;
   Units stop = 0;
 
-  bool only_less(const Order& order) const { return qty < order.qty && price == order.price && stop == order.stop; }
-  bool nothing(const Order& order) const { return qty == order.qty && price == order.price && stop == order.stop; }
+  bool only_less(const Order& order) const {
+    return qty < order.qty && price == order.price && stop == order.stop;
+  }
+  bool nothing(const Order& order) const {
+    return qty == order.qty && price == order.price && stop == order.stop;
+  }
 };
 
 /// The checks of an amendment of an open order.

@@ -15,7 +15,8 @@ std::string rule(Code code, const Holding& holding) {
       return "prices must be multiples of the tick " + decimal_text(instrument.tick);
     case Code::BadLot:
       return text("qty must be a multiple of the lot ", decimal_text(instrument.lot), " between min_qty ",
-                  decimal_text(instrument.min_qty), " and max_qty ", decimal_text(instrument.max_qty), " (0: none)");
+                  decimal_text(instrument.min_qty), " and max_qty ", decimal_text(instrument.max_qty),
+                  " (0: none)");
     case Code::MaxOrderQty:
       return "qty must not exceed max_order_qty " + decimal_text(limits.max_order_qty);
     case Code::Overflow:

@@ -18,7 +18,9 @@ class Session {
   /// `clock` is asked for commands without `ts=`. `out` must outlive the session.
   Session(std::string& out, SystemClock clock);
 
-  void ready() { sink_.ready(); }
+  void ready() {
+    sink_.ready();
+  }
   /// Carries out a line. False when it was QUIT.
   bool line(std::string_view text);
   void line_too_long();

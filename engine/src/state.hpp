@@ -17,7 +17,9 @@ namespace veloz {
 
 struct TextHash {
   using is_transparent = void;
-  std::size_t operator()(std::string_view text) const { return hash_of(text); }
+  std::size_t operator()(std::string_view text) const {
+    return hash_of(text);
+  }
 };
 
 /// Everything the engine knows.
@@ -34,7 +36,9 @@ struct State {
   std::uint64_t fills = 0;
   std::size_t open_orders = 0;
 
-  std::int64_t today() const { return clock / kDay; }
+  std::int64_t today() const {
+    return clock / kDay;
+  }
 
   Account* account(std::string_view name) const {
     const auto it = accounts.find(name);

@@ -29,15 +29,21 @@ inline std::uint64_t hash_of(std::string_view text) {
 class Token {
  public:
   Token() = default;
-  explicit Token(std::string_view text) { assign(text); }
+  explicit Token(std::string_view text) {
+    assign(text);
+  }
 
   void assign(std::string_view text) {
     size_ = static_cast<std::uint8_t>(std::min(text.size(), kMaxToken));
     std::copy_n(text.data(), size_, text_.data());
     hash_ = hash_of(view());
   }
-  std::string_view view() const { return {text_.data(), size_}; }
-  std::uint64_t hash() const { return hash_; }
+  std::string_view view() const {
+    return {text_.data(), size_};
+  }
+  std::uint64_t hash() const {
+    return hash_;
+  }
 
  private:
   std::uint64_t hash_ = 0;

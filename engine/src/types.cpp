@@ -14,15 +14,15 @@ constexpr std::array<std::string_view, 6> kStatuses{"ACCEPTED",  "PARTIALLY_FILL
 constexpr std::array<std::string_view, 2> kLiquidities{"maker", "taker"};
 constexpr std::array<std::string_view, 3> kBookStatuses{"SYNCED", "GAP", "CROSSED"};
 constexpr std::array<std::string_view, 37> kCodes{
-    "BAD_REQ",         "BAD_BYTE",        "LINE_TOO_LONG",   "UNKNOWN_COMMAND",
-    "BAD_ARGUMENTS",   "BAD_OPTION",      "BAD_TOKEN",       "BAD_NUMBER",
-    "BAD_SIDE",        "BAD_TYPE",        "BAD_TIF",         "BAD_EXPIRE",
-    "BAD_AMEND",       "UNKNOWN_SYMBOL",  "SYMBOL_EXISTS",   "UNKNOWN_ACCOUNT",
-    "ACCOUNT_EXISTS",  "RESTORING",       "BAD_STATE",       "DUPLICATE_ORDER",
-    "NOT_FOUND",       "INSUFFICIENT_FUNDS", "OVERFLOW",     "BOOK_IS_DEPTH",
-    "KILL_SWITCH",     "BAD_TICK",        "BAD_LOT",         "MAX_ORDER_QTY",
-    "MIN_NOTIONAL",    "MAX_NOTIONAL",    "PRICE_BAND",      "MAX_OPEN_ORDERS",
-    "POSITION_LIMIT",  "DAILY_LOSS",      "ORDER_RATE",      "POST_ONLY_WOULD_TAKE",
+    "BAD_REQ",        "BAD_BYTE",           "LINE_TOO_LONG", "UNKNOWN_COMMAND",
+    "BAD_ARGUMENTS",  "BAD_OPTION",         "BAD_TOKEN",     "BAD_NUMBER",
+    "BAD_SIDE",       "BAD_TYPE",           "BAD_TIF",       "BAD_EXPIRE",
+    "BAD_AMEND",      "UNKNOWN_SYMBOL",     "SYMBOL_EXISTS", "UNKNOWN_ACCOUNT",
+    "ACCOUNT_EXISTS", "RESTORING",          "BAD_STATE",     "DUPLICATE_ORDER",
+    "NOT_FOUND",      "INSUFFICIENT_FUNDS", "OVERFLOW",      "BOOK_IS_DEPTH",
+    "KILL_SWITCH",    "BAD_TICK",           "BAD_LOT",       "MAX_ORDER_QTY",
+    "MIN_NOTIONAL",   "MAX_NOTIONAL",       "PRICE_BAND",    "MAX_OPEN_ORDERS",
+    "POSITION_LIMIT", "DAILY_LOSS",         "ORDER_RATE",    "POST_ONLY_WOULD_TAKE",
     "SELF_TRADE",
 };
 static_assert(kCodes.size() == static_cast<std::size_t>(Code::SelfTrade) + 1);

@@ -16,22 +16,27 @@ struct Notes final : EventSink {
   std::vector<std::string> all;
   std::string last_account;
 
-  std::vector<std::string> take() { return std::exchange(all, {}); }
+  std::vector<std::string> take() {
+    return std::exchange(all, {});
+  }
   void order_update(const OrderUpdateEvent& e) override {
-    all.push_back(std::string(e.account) + " " + std::string(e.client_order_id) + " " + std::string(name(e.status)) +
-                  (e.reason.empty() ? "" : " " + std::string(e.reason)));
+    all.push_back(std::string(e.account) + " " + std::string(e.client_order_id) + " " +
+                  std::string(name(e.status)) + (e.reason.empty() ? "" : " " + std::string(e.reason)));
   }
   void fill(const FillEvent& e) override {
-    all.push_back(std::string(e.account) + " " + std::string(e.client_order_id) + " " + decimal_text(e.qty) + "@" +
-                  decimal_text(e.price) + " " + std::string(name(e.liquidity)));
+    all.push_back(std::string(e.account) + " " + std::string(e.client_order_id) + " " + decimal_text(e.qty) +
+                  "@" + decimal_text(e.price) + " " + std::string(name(e.liquidity)));
   }
   void account(const AccountEvent& e) override {
     last_account = e.account;
     for (const BalanceRow& row : e.balances) {
-      last_account += " " + std::string(row.asset) + " " + decimal_text(row.free) + "+" + decimal_text(row.locked);
+      last_account +=
+          " " + std::string(row.asset) + " " + decimal_text(row.free) + "+" + decimal_text(row.locked);
     }
   }
-  void error(const ErrorEvent& e) override { all.push_back("error " + std::string(name(e.code))); }
+  void error(const ErrorEvent& e) override {
+    all.push_back("error " + std::string(name(e.code)));
+  }
 };
 
 using List = std::vector<std::string>;
@@ -51,7 +56,12 @@ struct Desk {
   }
 
   NewOrder limit(Side side, Units qty, Units price, std::string_view id, std::string_view account = "main") {
-    return {.account = account, .side = side, .symbol = "X", .qty = qty * kOne, .price = price * kOne, .client_order_id = id};
+    return {.account = account,
+            .side = side,
+            .symbol = "X",
+            .qty = qty * kOne,
+            .price = price * kOne,
+            .client_order_id = id};
   }
   template <class C>
   List run(const C& command) {
@@ -64,7 +74,9 @@ struct Desk {
   List sell(Units qty, Units price, std::string_view id, std::string_view account = "main") {
     return run(limit(Side::Sell, qty, price, id, account));
   }
-  List print(Units price, Units qty) { return run(Print{"X", price * kOne, qty * kOne, {}}); }
+  List print(Units price, Units qty) {
+    return run(Print{"X", price * kOne, qty * kOne, {}});
+  }
   List quote(Units bid, Units bid_qty, Units ask, Units ask_qty) {
     return run(Quote{"X", bid * kOne, bid_qty * kOne, ask * kOne, ask_qty * kOne, {}});
   }
@@ -81,8 +93,8 @@ TEST("a print fills each account by itself, accounts in byte order") {
   for (const char* account : {"a", "b", "B"}) {
     desk.buy(5, 100, "o", account);
   }
-  CHECK(desk.print(99, 5) == (List{"B o 5@100 maker", "B o FILLED", "a o 5@100 maker", "a o FILLED", "b o 5@100 maker",
-                                   "b o FILLED"}));
+  CHECK(desk.print(99, 5) == (List{"B o 5@100 maker", "B o FILLED", "a o 5@100 maker", "a o FILLED",
+                                   "b o 5@100 maker", "b o FILLED"}));
 }
 
 TEST("a print reaches only the accounts whose orders it crosses") {
@@ -114,8 +126,9 @@ TEST("the printed quantity is shared by price, then rank") {
   desk.buy(2, 100, "first");
   desk.buy(2, 101, "best");
   desk.buy(2, 100, "second");
-  CHECK(desk.print(100, 5) == (List{"main best 2@101 maker", "main best FILLED", "main first 2@100 maker",
-                                    "main first FILLED", "main second 1@100 maker", "main second PARTIALLY_FILLED"}));
+  CHECK(desk.print(100, 5) ==
+        (List{"main best 2@101 maker", "main best FILLED", "main first 2@100 maker", "main first FILLED",
+              "main second 1@100 maker", "main second PARTIALLY_FILLED"}));
 }
 
 TEST("a quote fills what it crosses from its own quantity, once") {
@@ -124,8 +137,13 @@ TEST("a quote fills what it crosses from its own quantity, once") {
   desk.buy(3, 99, "b");
   CHECK(desk.quote(90, 1, 99, 4) ==
         (List{"main a 3@100 maker", "main a FILLED", "main b 1@99 maker", "main b PARTIALLY_FILLED"}));
-  CHECK(desk.run(NewOrder{.side = Side::Buy, .symbol = "X", .qty = kOne, .client_order_id = "m", .type = OrderType::Market,
-                          .tif = TimeInForce::Ioc}) == (List{"main m ACCEPTED", "main m CANCELLED NO_LIQUIDITY"}));
+  CHECK(desk.run(NewOrder{.side = Side::Buy,
+                          .symbol = "X",
+                          .qty = kOne,
+                          .client_order_id = "m",
+                          .type = OrderType::Market,
+                          .tif = TimeInForce::Ioc}) ==
+        (List{"main m ACCEPTED", "main m CANCELLED NO_LIQUIDITY"}));
   CHECK(desk.quote(90, 1, 99, 1) == (List{"main b 1@99 maker", "main b PARTIALLY_FILLED"}));
 }
 
@@ -152,8 +170,9 @@ TEST("stops are carried out in rank order, whatever their prices") {
   desk.run(stop(Side::Buy, 112, "one"));
   desk.run(stop(Side::Buy, 110, "two"));
   desk.run(stop(Side::Buy, 120, "three"));
-  CHECK(desk.print(115, 1) == (List{"main one ACCEPTED TRIGGERED", "main one 1@105 taker", "main one FILLED",
-                                    "main two ACCEPTED TRIGGERED", "main two 1@105 taker", "main two FILLED"}));
+  CHECK(desk.print(115, 1) ==
+        (List{"main one ACCEPTED TRIGGERED", "main one 1@105 taker", "main one FILLED",
+              "main two ACCEPTED TRIGGERED", "main two 1@105 taker", "main two FILLED"}));
 }
 
 TEST("orders expire before the command that brings the time") {

@@ -32,9 +32,10 @@ TEST("an event repeats the correlation number as its second key") {
 }
 
 TEST("a market event leaves out what is not known") {
-  CHECK_EQ(written([](JsonSink& sink) { sink.market({"X", 1, PriceQty{kOne, 2 * kOne}, {}, PriceQty{3, 4}}); }),
-           "{\"type\":\"market\",\"symbol\":\"X\",\"ts_ns\":1,\"price\":1,\"qty\":2,\"ask\":0.00000003,"
-           "\"ask_qty\":0.00000004}\n");
+  CHECK_EQ(
+      written([](JsonSink& sink) { sink.market({"X", 1, PriceQty{kOne, 2 * kOne}, {}, PriceQty{3, 4}}); }),
+      "{\"type\":\"market\",\"symbol\":\"X\",\"ts_ns\":1,\"price\":1,\"qty\":2,\"ask\":0.00000003,"
+      "\"ask_qty\":0.00000004}\n");
   CHECK_EQ(written([](JsonSink& sink) { sink.market({"X", 1, {}, {}, {}}); }),
            "{\"type\":\"market\",\"symbol\":\"X\",\"ts_ns\":1}\n");
 }
@@ -96,14 +97,16 @@ TEST("a fill and a transfer have their keys in the documented order") {
            "\"side\":\"SELL\",\"qty\":1,\"price\":2,\"fee\":0.00000003,\"fee_asset\":\"USDT\","
            "\"liquidity\":\"taker\",\"trade_id\":9}\n");
   CHECK_EQ(written([](JsonSink& sink) { sink.transfer({"a", 1, "USDT", -kOne, ""}); }),
-           "{\"type\":\"transfer\",\"account\":\"a\",\"ts_ns\":1,\"asset\":\"USDT\",\"amount\":-1,\"ref\":\"\"}\n");
+           "{\"type\":\"transfer\",\"account\":\"a\",\"ts_ns\":1,\"asset\":\"USDT\",\"amount\":-1,\"ref\":"
+           "\"\"}\n");
 }
 
 TEST("an account lists its balances and positions") {
   const std::array balances{BalanceRow{"BTC", 1, 2}, BalanceRow{"USDT", 3, 0}};
   const std::array positions{PositionRow{"X", -kOne, -5 * kOne, 0, 9, -1}};
   CHECK_EQ(written([&](JsonSink& sink) { sink.account({"a", 1, balances, positions}); }),
-           "{\"type\":\"account\",\"account\":\"a\",\"ts_ns\":1,\"balances\":[{\"asset\":\"BTC\",\"free\":0.00000001,"
+           "{\"type\":\"account\",\"account\":\"a\",\"ts_ns\":1,\"balances\":[{\"asset\":\"BTC\",\"free\":0."
+           "00000001,"
            "\"locked\":0.00000002},{\"asset\":\"USDT\",\"free\":0.00000003,\"locked\":0}],\"positions\":[{"
            "\"symbol\":\"X\",\"qty\":-1,\"cost\":-5,\"avg_price\":5,\"realised\":0,\"day\":9,"
            "\"day_realised\":-0.00000001}]}\n");

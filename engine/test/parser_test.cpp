@@ -99,7 +99,8 @@ TEST("a byte outside printable ASCII is refused anywhere, without a number") {
 }
 
 TEST("a malformed correlation number is refused and not repeated") {
-  for (const char* line : {"@ PING", "@0 PING", "@-1 PING", "@x PING", "@1.0 PING", "@9223372036854775808 PING", "@@1 PING", "@"}) {
+  for (const char* line : {"@ PING", "@0 PING", "@-1 PING", "@x PING", "@1.0 PING",
+                           "@9223372036854775808 PING", "@@1 PING", "@"}) {
     Parser parser;
     const Parsed parsed = parser.parse(line);
     CHECK(parsed.refusal && parsed.refusal->code == Code::BadReq);
@@ -234,10 +235,13 @@ TEST("a restored order brings its whole state") {
 TEST("a restored order must be one that can be open") {
   const std::string rest = " rank=4 executed=1 notional=3 status=ACCEPTED created=5 last=6";
   CHECK_EQ(refusal("RESTORE ORDER BUY X 2 0 id MARKET IOC" + rest), "BAD_TYPE");
-  CHECK_EQ(refusal("RESTORE ORDER BUY X 2 3 id LIMIT GTC rank=0 executed=1 notional=3 status=ACCEPTED created=5 last=6"),
+  CHECK_EQ(refusal("RESTORE ORDER BUY X 2 3 id LIMIT GTC rank=0 executed=1 notional=3 status=ACCEPTED "
+                   "created=5 last=6"),
            "BAD_NUMBER");
-  CHECK_EQ(refusal("RESTORE ORDER BUY X 2 3 id LIMIT GTC rank=1 executed=1 notional=3 status=FILLED created=5 last=6"),
-           "BAD_OPTION");
+  CHECK_EQ(
+      refusal(
+          "RESTORE ORDER BUY X 2 3 id LIMIT GTC rank=1 executed=1 notional=3 status=FILLED created=5 last=6"),
+      "BAD_OPTION");
   CHECK_EQ(refusal("RESTORE ORDER BUY X 2 3 id LIMIT GTC rank=1 executed=1 notional=3 created=5 last=6"),
            "BAD_ARGUMENTS");
   CHECK_EQ(refusal("RESTORE ORDER BUY X 2 3 id LIMIT"), "BAD_ARGUMENTS");

@@ -42,10 +42,14 @@ class Protocol {
     const std::string text = one(line);
     const std::string mark = "\"code\":\"";
     const std::size_t at = text.find(mark);
-    return at == std::string::npos ? "" : text.substr(at + mark.size(), text.find('"', at + mark.size()) - at - mark.size());
+    return at == std::string::npos
+               ? ""
+               : text.substr(at + mark.size(), text.find('"', at + mark.size()) - at - mark.size());
   }
 
-  bool open() const { return open_; }
+  bool open() const {
+    return open_;
+  }
 
  private:
   std::string out_;

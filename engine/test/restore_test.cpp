@@ -9,7 +9,8 @@ namespace {
 
 constexpr std::string_view kSymbol = "SYMBOL X base=B quote=Q tick=1 lot=1 ts=1";
 const std::string kOrder =
-    "RESTORE ORDER BUY X 5 10 a LIMIT GTC rank=3 executed=1 notional=10 status=PARTIALLY_FILLED created=1 last=2 acct=r";
+    "RESTORE ORDER BUY X 5 10 a LIMIT GTC rank=3 executed=1 notional=10 status=PARTIALLY_FILLED created=1 "
+    "last=2 acct=r";
 
 /// Begins a restore of account r, that is worth 100 Q.
 void begin(Protocol& protocol) {
@@ -40,16 +41,19 @@ TEST("an account rebuilt from its state has the same hash and goes on alike") {
   rebuilt("RESTORE BALANCE B 1 acct=r ts=6");
   rebuilt("RESTORE POSITION X 1 10 0 0 0 acct=r ts=6");
   rebuilt(
-      "RESTORE ORDER BUY X 2 0 s STOP GTC rank=2 executed=0 notional=0 status=ACCEPTED created=4 last=4 stop=20 "
+      "RESTORE ORDER BUY X 2 0 s STOP GTC rank=2 executed=0 notional=0 status=ACCEPTED created=4 last=4 "
+      "stop=20 "
       "acct=r ts=6");
   rebuilt(
-      "RESTORE ORDER BUY X 5 10 a LIMIT GTC rank=1 executed=1 notional=10 status=PARTIALLY_FILLED created=3 last=5 "
+      "RESTORE ORDER BUY X 5 10 a LIMIT GTC rank=1 executed=1 notional=10 status=PARTIALLY_FILLED created=3 "
+      "last=5 "
       "acct=r ts=6");
   const std::string end = rebuilt.one("RESTORE END r ts=6");
   CHECK_EQ(hash_in(end), hash_in(lived.one("HASH r ts=6")));
   CHECK(contains(end, "\"open_orders\":2"));
   CHECK_EQ(rebuilt.one("STATE r ts=6"), lived.one("STATE r ts=6"));
-  for (const char* next : {"TRADE X 10 2 ts=7", "ORDER SELL X 1 30 n acct=r ts=8", "CANCEL_ALL acct=r ts=9"}) {
+  for (const char* next :
+       {"TRADE X 10 2 ts=7", "ORDER SELL X 1 30 n acct=r ts=8", "CANCEL_ALL acct=r ts=9"}) {
     const std::string expected = lived.one(next);
     CHECK(!expected.empty());
     CHECK_EQ(rebuilt.one(next), expected);
@@ -59,8 +63,9 @@ TEST("an account rebuilt from its state has the same hash and goes on alike") {
 TEST("an account being restored takes no other command") {
   Protocol protocol;
   begin(protocol);
-  for (const char* line : {"ORDER BUY X 1 1 i acct=r", "CANCEL i acct=r", "AMEND i qty=1 acct=r", "CANCEL_ALL acct=r",
-                           "DEPOSIT Q 1 acct=r", "LIMITS acct=r", "HASH r", "STATE r", "ACCOUNT r", "RESTORE BEGIN r"}) {
+  for (const char* line :
+       {"ORDER BUY X 1 1 i acct=r", "CANCEL i acct=r", "AMEND i qty=1 acct=r", "CANCEL_ALL acct=r",
+        "DEPOSIT Q 1 acct=r", "LIMITS acct=r", "HASH r", "STATE r", "ACCOUNT r", "RESTORE BEGIN r"}) {
     CHECK_EQ(protocol.refusal(line), "RESTORING");
   }
 }
@@ -69,7 +74,8 @@ TEST("prints, quotes and the clock do not reach an account being restored") {
   Protocol protocol;
   begin(protocol);
   protocol(
-      "RESTORE ORDER BUY X 5 10 g LIMIT GTD expire=50 rank=1 executed=0 notional=0 status=ACCEPTED created=1 last=1 "
+      "RESTORE ORDER BUY X 5 10 g LIMIT GTD expire=50 rank=1 executed=0 notional=0 status=ACCEPTED created=1 "
+      "last=1 "
       "acct=r ts=5");
   CHECK(contains(protocol.one("TRADE X 9 1 ts=60"), "{\"type\":\"market\""));
   CHECK(!contains(protocol.one("QUOTE X 1 1 5 5 ts=61"), "fill"));
@@ -105,8 +111,10 @@ TEST("a state that could not be is refused at the end and forgotten") {
       "RESTORE ORDER BUY X 5 10 a LIMIT GTC rank=1 executed=1 notional=10 status=ACCEPTED" + tail,
       "RESTORE ORDER BUY X 5 10 a LIMIT GTC rank=1 executed=0 notional=0 status=PARTIALLY_FILLED" + tail,
       "RESTORE ORDER BUY X 5 10 a LIMIT GTC triggered=1 rank=1 executed=0 notional=0 status=ACCEPTED" + tail,
-      "RESTORE ORDER BUY X 5 0 a STOP GTC stop=9 triggered=1 rank=1 executed=0 notional=0 status=ACCEPTED" + tail,
-      "RESTORE ORDER BUY X 5 9 a STOP_LIMIT GTC stop=9 rank=1 executed=1 notional=9 status=PARTIALLY_FILLED" + tail,
+      "RESTORE ORDER BUY X 5 0 a STOP GTC stop=9 triggered=1 rank=1 executed=0 notional=0 status=ACCEPTED" +
+          tail,
+      "RESTORE ORDER BUY X 5 9 a STOP_LIMIT GTC stop=9 rank=1 executed=1 notional=9 status=PARTIALLY_FILLED" +
+          tail,
   };
   for (const std::string& order : impossible) {
     Protocol protocol;
@@ -120,8 +128,12 @@ TEST("a state that could not be is refused at the end and forgotten") {
 TEST("ranks must not repeat") {
   Protocol protocol;
   begin(protocol);
-  protocol("RESTORE ORDER BUY X 1 1 a LIMIT GTC rank=1 executed=0 notional=0 status=ACCEPTED created=1 last=1 acct=r");
-  protocol("RESTORE ORDER BUY X 1 1 b LIMIT GTC rank=1 executed=0 notional=0 status=ACCEPTED created=1 last=1 acct=r");
+  protocol(
+      "RESTORE ORDER BUY X 1 1 a LIMIT GTC rank=1 executed=0 notional=0 status=ACCEPTED created=1 last=1 "
+      "acct=r");
+  protocol(
+      "RESTORE ORDER BUY X 1 1 b LIMIT GTC rank=1 executed=0 notional=0 status=ACCEPTED created=1 last=1 "
+      "acct=r");
   CHECK_EQ(protocol.refusal("RESTORE END r"), "BAD_STATE");
 }
 
@@ -131,12 +143,14 @@ TEST("a restore line is refused by itself and the restore goes on") {
   CHECK(protocol(kOrder).empty());
   CHECK_EQ(protocol.refusal(kOrder), "DUPLICATE_ORDER");
   CHECK_EQ(protocol.refusal("RESTORE POSITION GHOST 1 1 1 1 1 acct=r"), "UNKNOWN_SYMBOL");
-  CHECK_EQ(protocol.refusal("RESTORE ORDER BUY X 5 10 b LIMIT IOC rank=4 executed=0 notional=0 status=ACCEPTED "
-                            "created=1 last=2 acct=r"),
-           "BAD_TIF");
-  CHECK_EQ(protocol.refusal("RESTORE ORDER BUY X 5 0 b LIMIT GTC rank=4 executed=0 notional=0 status=ACCEPTED "
-                            "created=1 last=2 acct=r"),
-           "BAD_ARGUMENTS");
+  CHECK_EQ(
+      protocol.refusal("RESTORE ORDER BUY X 5 10 b LIMIT IOC rank=4 executed=0 notional=0 status=ACCEPTED "
+                       "created=1 last=2 acct=r"),
+      "BAD_TIF");
+  CHECK_EQ(
+      protocol.refusal("RESTORE ORDER BUY X 5 0 b LIMIT GTC rank=4 executed=0 notional=0 status=ACCEPTED "
+                       "created=1 last=2 acct=r"),
+      "BAD_ARGUMENTS");
   CHECK(contains(protocol.one("RESTORE END r"), "\"open_orders\":1"));
 }
 

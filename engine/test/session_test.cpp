@@ -8,7 +8,9 @@ using veloz::test::Protocol;
 namespace {
 
 const std::vector<std::string> kOpening{
-    "SYMBOL BTCUSDT base=BTC quote=USDT tick=0.01 lot=0.001 ts=1", "ACCOUNT main ts=2", "DEPOSIT USDT 10000 ts=3",
+    "SYMBOL BTCUSDT base=BTC quote=USDT tick=0.01 lot=0.001 ts=1",
+    "ACCOUNT main ts=2",
+    "DEPOSIT USDT 10000 ts=3",
     "QUOTE BTCUSDT 99 1 101 1 ts=4",
 };
 
@@ -102,7 +104,8 @@ TEST("the same lines give the same events, byte for byte") {
       const std::string n = std::to_string(i);
       *all += protocol.one("ORDER " + std::string(i % 3 == 0 ? "SELL" : "BUY") + " BTCUSDT 0.01 " +
                            std::to_string(95 + i % 11) + " o" + n + " ts=" + std::to_string(100 + i));
-      *all += protocol.one("TRADE BTCUSDT " + std::to_string(96 + i % 7) + " 0.02 ts=" + std::to_string(100 + i));
+      *all +=
+          protocol.one("TRADE BTCUSDT " + std::to_string(96 + i % 7) + " 0.02 ts=" + std::to_string(100 + i));
     }
     *all += protocol.one("STATE main ts=1000");
   }
@@ -117,7 +120,8 @@ TEST("statistics count commands, errors, orders and fills") {
   protocol("ORDER BUY BTCUSDT 1 98 b ts=5");
   protocol("NONSENSE");
   CHECK_EQ(protocol.one("STATS ts=11"),
-           "{\"type\":\"stats\",\"version\":\"" VELOZ_VERSION "\",\"uptime_ns\":10,\"commands\":8,\"errors\":1,"
+           "{\"type\":\"stats\",\"version\":\"" VELOZ_VERSION
+           "\",\"uptime_ns\":10,\"commands\":8,\"errors\":1,"
            "\"orders\":2,\"fills\":1,\"accounts\":1,\"open_orders\":1,\"symbols\":1}");
 }
 

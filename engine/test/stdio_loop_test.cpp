@@ -17,7 +17,9 @@ using namespace veloz;
 namespace {
 
 struct Pipe {
-  Pipe() { CHECK(::pipe(ends.data()) == 0); }
+  Pipe() {
+    CHECK(::pipe(ends.data()) == 0);
+  }
   ~Pipe() {
     close_end(0);
     close_end(1);
@@ -31,8 +33,12 @@ struct Pipe {
       ends[end] = -1;
     }
   }
-  int reader() const { return ends[0]; }
-  int writer() const { return ends[1]; }
+  int reader() const {
+    return ends[0];
+  }
+  int writer() const {
+    return ends[1];
+  }
 
   std::array<int, 2> ends{-1, -1};
 };
@@ -73,10 +79,11 @@ void write_all(int descriptor, std::string_view text) {
 
 /// An engine served in a thread between two pipes.
 struct Served {
-  Served() : thread([this] {
-    status = serve(input.reader(), output.writer());
-    output.close_end(1);
-  }) {}
+  Served()
+      : thread([this] {
+          status = serve(input.reader(), output.writer());
+          output.close_end(1);
+        }) {}
   ~Served() {
     input.close_end(1);
     if (thread.joinable()) {
@@ -98,8 +105,9 @@ TEST("each command is answered before the next is sent") {
   for (int i = 1; i <= 50; ++i) {
     const std::string n = std::to_string(i);
     write_all(engine.input.writer(), "@" + n + " PING ts=" + n + "\n");
-    CHECK_EQ(read_until(engine.output.reader(), "\"done\",\"req\":" + n + "}\n"),
-             "{\"type\":\"pong\",\"req\":" + n + ",\"ts_ns\":" + n + "}\n{\"type\":\"done\",\"req\":" + n + "}\n");
+    CHECK_EQ(
+        read_until(engine.output.reader(), "\"done\",\"req\":" + n + "}\n"),
+        "{\"type\":\"pong\",\"req\":" + n + ",\"ts_ns\":" + n + "}\n{\"type\":\"done\",\"req\":" + n + "}\n");
   }
 }
 
