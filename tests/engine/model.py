@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypeAlias
 
+from tests.engine.model_events import Event, Told
 from tests.engine.model_state import DAY, ONE, SECOND, Account, Market, Order, Position, ceil, fits, show, units
 
-Event: TypeAlias = dict[str, object]
 Options: TypeAlias = dict[str, str]
 
 LIMITS = (
@@ -35,12 +35,10 @@ class Refused(Exception):
         self.names = {"account": account, "client_order_id": order}
 
 
-class Model:
+class Model(Told):
     def __init__(self) -> None:
-        self.clock = 0
+        super().__init__()
         self.killed = False
-        self.accounts: dict[str, Account] = {}
-        self.markets: dict[str, Market] = {}
         self.events: list[Event] = []
         self.touched: list[Order] = []
         self.touched_accounts: list[str] = []
@@ -148,10 +146,6 @@ class Model:
         account = self.account(at[0])
         yield from map(self.order_state, account.by_rank())
         yield self.account_event(account)
-
-    def free(self, account: Account, asset: str) -> int:
-        locks = (o.lock for o in account.orders if self.markets[o.symbol].lock_asset(o) == asset)
-        return account.totals.get(asset, 0) - sum(locks)
 
     # Orders
 
@@ -492,20 +486,7 @@ class Model:
                     return
                 market.take(order.account, other, price, qty)
 
-    # Events
-
-    def book_event(self, symbol: str, status: str) -> Event:
-        return {"type": "book", "symbol": symbol, "ts_ns": str(self.clock), "status": status}
-
-    def market_event(self, symbol: str, options: Options) -> Event:
-        market = self.markets[symbol]
-        event: Event = {"type": "market", "symbol": symbol, "ts_ns": options.get("event_ts", str(self.clock))}
-        if market.last:
-            event |= {"price": show(market.last[0]), "qty": show(market.last[1])}
-        for side, name in (("BUY", "bid"), ("SELL", "ask")):
-            for price in market.prices(side)[:1]:
-                event |= {name: show(price), f"{name}_qty": show(market.levels[side][price])}
-        return event
+    # What is told
 
     def touch_account(self, name: str) -> None:
         if name not in self.touched_accounts:
@@ -527,37 +508,3 @@ class Model:
             "stp": order.stp, "triggered": order.triggered, "rank": str(order.rank),
         }  # fmt: skip
         self.events.append(event | ({"reason": reason} if reason else {}))
-
-    @staticmethod
-    def terms(order: Order) -> Event:
-        stop: Event = {"stop_price": show(order.stop)} if order.is_stop else {}
-        return stop | ({"expire_ts_ns": str(order.expire)} if order.expire else {})
-
-    def order_state(self, order: Order) -> Event:
-        average = order.notional * ONE // order.executed if order.executed else 0
-        return {
-            "type": "order_state", "account": order.account, "client_order_id": order.id, "symbol": order.symbol,
-            "side": order.side, "order_qty": show(order.qty), "limit_price": show(order.price), **self.terms(order),
-            "venue_order_id": None, "status": order.status, "reason": order.reason,
-            "executed_qty": show(order.executed), "executed_notional": show(order.notional),
-            "avg_price": show(average), "order_type": order.type, "tif": order.tif, "stp": order.stp,
-            "triggered": order.triggered, "rank": str(order.rank), "created_ts_ns": str(order.created),
-            "last_ts_ns": str(order.last),
-        }  # fmt: skip
-
-    def figures(self, account: Account) -> Event:
-        balances, positions = [], []
-        for asset, total in sorted(account.totals.items()):
-            free = self.free(account, asset)
-            if total:
-                balances.append({"asset": asset, "free": show(free), "locked": show(total - free)})
-        for symbol, p in sorted(account.positions.items()):
-            if not p.blank:
-                average = abs(p.cost) * ONE // abs(p.qty) if p.qty else 0
-                row = {"symbol": symbol, "qty": show(p.qty), "cost": show(p.cost), "avg_price": show(average)}
-                last = {"realised": show(p.realised), "day": str(p.day), "day_realised": show(p.day_realised)}
-                positions.append(row | last)
-        return {"balances": balances, "positions": positions}
-
-    def account_event(self, account: Account) -> Event:
-        return {"type": "account", "account": account.name, "ts_ns": str(self.clock), **self.figures(account)}

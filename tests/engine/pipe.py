@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from tests.engine.model import Event
+from tests.engine.model_events import Event
 
 
 def parse(line: bytes | str) -> Event:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.engine.commands import OPENING, SCRIPTS, START, Step
-from tests.engine.model import Event, Model
+from tests.engine.model import Model
+from tests.engine.model_events import Event
 from tests.engine.model_state import Order
 from tests.engine.pipe import by_request, talk
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.model import Event
+from tests.engine.model_events import Event
 from tests.engine.pipe import by_request, parse, say, talk
 
 T = "ts=1700000000000000000"
