@@ -1,12 +1,15 @@
 """A migrated database, and exchanges on it that end with the test."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from app.database import Connection, connect
 from app.exchange import Exchange
@@ -68,26 +71,35 @@ async def connection(schema: str) -> AsyncIterator[Connection]:
 
 @pytest.fixture
 def config(schema: str, engine_binary: Path) -> ExchangeConfig:
+    return make_config(schema, engine_binary)
+
+
+@asynccontextmanager
+async def run_exchange(settings: ExchangeConfig, *, clean: bool = False) -> AsyncIterator[TestExchange]:
+    """An exchange, started; at the end closed, drained before when `clean`."""
+    feed = QueueFeed()
+    exchange = TestExchange(settings, feed, CoreMetrics(CollectorRegistry()))
+    exchange.feed = feed
+    try:
+        await exchange.start()
+        yield exchange
+        if clean:
+            await exchange.drain(10)
+    finally:
+        await exchange.close()
+
+
+def make_config(dsn: str, engine: Path) -> ExchangeConfig:
     balances = {"USDT": parse_units("1000000"), "BTC": parse_units("10")}
-    return ExchangeConfig(postgres_dsn=schema, engine_path=engine_binary, paper_balances=balances, pool_size=3)
+    return ExchangeConfig(postgres_dsn=dsn, engine_path=engine, paper_balances=balances, pool_size=3)
 
 
 @pytest.fixture
 def running(config: ExchangeConfig) -> Callable[..., AbstractAsyncContextManager[TestExchange]]:
-    """`async with running() as exchange`; `clean` drains at the end. Twice in one test is a restart."""
+    """`async with running() as exchange`. Twice in one test is a restart."""
 
-    @asynccontextmanager
-    async def run(settings: ExchangeConfig = config, *, clean: bool = False) -> AsyncIterator[TestExchange]:
-        feed = QueueFeed()
-        exchange = TestExchange(settings, feed, CoreMetrics(CollectorRegistry()))
-        exchange.feed = feed
-        try:
-            await exchange.start()
-            yield exchange
-            if clean:
-                await exchange.drain(10)
-        finally:
-            await exchange.close()
+    def run(settings: ExchangeConfig = config, *, clean: bool = False) -> AbstractAsyncContextManager[TestExchange]:
+        return run_exchange(settings, clean=clean)
 
     return run
 
@@ -99,3 +111,29 @@ async def exchange(
     async with running() as one:
         assert one.ready, one.components()
         yield one
+
+
+Trade = Callable[[TestExchange], Awaitable[None]]
+
+
+@pytest.fixture(scope="session")
+def template_of(postgres: str, engine_binary: Path) -> Iterator[Callable[[str, Trade], str]]:
+    """Makes, once for each name, a database in which something was traded; a test's own is copied from it."""
+    made: set[str] = set()
+
+    async def trade(dsn: str, what: Trade) -> None:
+        await migrate(dsn)
+        async with run_exchange(make_config(dsn, engine_binary)) as exchange:
+            assert exchange.ready, exchange.components()
+            await what(exchange)
+
+    with psycopg.connect(postgres, autocommit=True) as server:
+
+        def make(name: str, what: Trade) -> str:
+            if name not in made:
+                server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+                asyncio.run(trade(make_conninfo(postgres, dbname=name), what))
+                made.add(name)
+            return name
+
+        yield make
