@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from tests.e2e.api import Api
-from tests.faults.checker import check
+from tests.faults.checker import check, report
 from tests.faults.facts import gather
 from tests.faults.gateway import environment, running
 from tests.faults.stream import Follower
@@ -65,7 +65,7 @@ async def test_recorded_prints_fill_orders_and_every_figure_adds_up(
         following.cancel()
         fills = [event.data for event in follower.events if event.type == "fill"]
         assert [fill["trade_id"] for fill in fills] == sorted(trade["trade_id"] for trade in before["trades"])
-        assert check(facts) == []
+        assert not (found := check(facts)), report(found)
         await gateway.stop()
         gateway.start()
         await gateway.ready()

@@ -14,6 +14,8 @@ from tests.faults.facts import Facts, LogRow, Row, decimal
 from tests.faults.folded import fold_tables
 from tests.faults.ledger import Body, Call
 
+SHOWN = 12
+
 
 class Violation(msgspec.Struct, frozen=True):
     """A promise that was broken: its kind, and the evidence in words."""
@@ -26,6 +28,11 @@ def check(facts: Facts) -> list[Violation]:
     """Every violation found; none means that nothing was lost, doubled, skipped or made up."""
     checks = (_acknowledged, _contents, _cancelled, _doubled, _answers, _made_up, _log, _fills, _tables, _streams)
     return [violation for one in checks for violation in one(facts)]
+
+
+def report(violations: list[Violation]) -> str:
+    """How many, and the first few in full."""
+    return "\n".join([f"{len(violations)} violations", *(f"{v.kind}: {v.detail}"[:1000] for v in violations[:SHOWN])])
 
 
 def _submits(facts: Facts) -> Iterator[Call]:

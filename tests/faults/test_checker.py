@@ -14,7 +14,7 @@ import pytest
 from app.embedded import EmbeddedServers
 from tests.conftest import new_database
 from tests.faults.campaign import LEDGER, campaign
-from tests.faults.checker import check
+from tests.faults.checker import check, report
 from tests.faults.facts import Facts, Followed, gather
 from tests.faults.gateway import Gateway, environment
 from tests.faults.killer import kill_gateway
@@ -54,7 +54,7 @@ def facts(run: tuple[str, Facts]) -> Facts:
 
 
 def test_a_healthy_run_has_no_violation_and_enough_evidence(facts: Facts) -> None:
-    assert check(facts) == []
+    assert not (found := check(facts)), report(found)
     assert len(facts.orders) > 50
     assert facts.trades > 5
     assert {call.status for call in facts.calls} >= {200, 400, 409, 422}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.campaign import campaign
-from tests.faults.checker import check
+from tests.faults.checker import check, report
 from tests.faults.gateway import Gateway, environment, running
 from tests.faults.killer import EngineKill, end_engine, kill_engines
 from tests.faults.ledger import Ledger
@@ -35,7 +35,7 @@ async def test_no_order_is_lost_or_doubled_by_kills_of_the_engine(
     slowest = max(end.respawned for end in killed), max(end.ready for end in killed)
     print(f"{len(ends)} ends, longest respawn {slowest[0]:.2f} s, longest until ready {slowest[1]:.2f} s")  # noqa: T201
     print(result.summary())  # noqa: T201
-    assert check(result.facts) == []
+    assert not (found := check(result.facts)), report(found)
     assert slowest[0] <= RESPAWN_SECONDS
     assert len(result.facts.orders) > 5 * kills, "too few orders for the kills to have met any"
 

@@ -11,7 +11,7 @@ import pytest
 from app.embedded import EmbeddedServers
 from tests.conftest import new_database
 from tests.faults.campaign import Result, campaign
-from tests.faults.checker import check
+from tests.faults.checker import check, report
 from tests.faults.gateway import Gateway, environment
 from tests.faults.killer import kill_gateway
 
@@ -42,6 +42,6 @@ async def test_no_order_is_lost_or_doubled_by_kills_of_the_gateway(
     print(f"{kills} kills, ready {statistics.median(starts):.2f} s (median), {max(starts):.2f} s (longest)")  # noqa: T201
     for result in results:
         print(result.summary())  # noqa: T201
-        assert check(result.facts) == []
+        assert not (found := check(result.facts)), report(found)
         assert len(result.facts.orders) > 5 * kills / LANES, "too few orders for the kills to have met any"
         assert result.connections > kills / LANES / 2, "the followers did not come back"
