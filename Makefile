@@ -64,7 +64,7 @@ test-engine: $(VENV)/.test
 	$(call ENGINE_TEST,release)
 	$(call ENGINE_TEST,asan)
 test-python: $(VENV)/.test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 CXX_SOURCES = $(shell git ls-files -co --exclude-standard 'engine/*.cpp' 'engine/*.hpp' 'engine/*.h')
 

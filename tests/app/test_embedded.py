@@ -10,7 +10,6 @@ import psycopg
 import pytest
 import redis
 
-from app import data_dir
 from app.data_dir import lives
 from app.embedded import EmbeddedError, EmbeddedServers
 
@@ -26,9 +25,9 @@ with EmbeddedServers(Path(sys.argv[1])) as servers:
 
 
 @pytest.fixture
-def starter(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that runs the servers of `tmp_path / "data"`; its first line tells their pids and the DSN."""
-    command = [sys.executable, "-c", STARTER, str(tmp_path / "data")]
+def starter(data_dir: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that runs the servers of `data_dir`; its first line tells their pids and the DSN."""
+    command = [sys.executable, "-c", STARTER, str(data_dir)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process
         process.kill()
@@ -78,50 +77,50 @@ def test_a_commit_is_synced_to_the_disk(embedded: EmbeddedServers) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user")
-def test_servers_of_root_run_as_an_ordinary_user_inside_a_directory_only_root_can_enter(tmp_path: Path) -> None:
-    tmp_path.chmod(0o700)
-    with EmbeddedServers(tmp_path / "data") as servers:
+def test_servers_of_root_run_as_an_ordinary_user_inside_a_directory_only_root_can_enter(data_dir: Path) -> None:
+    data_dir.parent.chmod(0o700)
+    with EmbeddedServers(data_dir) as servers:
         assert all(Path(f"/proc/{child.process.pid}").stat().st_uid != 0 for child in servers.children)
 
 
 def test_servers_end_with_a_killed_parent_and_the_next_start_has_what_was_committed(
-    starter: subprocess.Popen[str], tmp_path: Path
+    starter: subprocess.Popen[str], data_dir: Path
 ) -> None:
     postgres, valkey, dsn = first_line(starter)
     with psycopg.connect(dsn) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 7 AS value")
     starter.kill()
     starter.wait()
-    with EmbeddedServers(tmp_path / "data") as servers, psycopg.connect(servers.postgres_dsn) as connection:
+    with EmbeddedServers(data_dir) as servers, psycopg.connect(servers.postgres_dsn) as connection:
         assert connection.execute("SELECT value FROM kept").fetchone() == (7,)
         assert not lives(postgres)
         assert not lives(valkey)
 
 
-def test_a_killed_postgres_recovers_at_the_next_start(starter: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_a_killed_postgres_recovers_at_the_next_start(starter: subprocess.Popen[str], data_dir: Path) -> None:
     postgres, _, dsn = first_line(starter)
     with psycopg.connect(dsn) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 7 AS value")
     os.kill(int(postgres), signal.SIGKILL)
     starter.kill()
     starter.wait()
-    with EmbeddedServers(tmp_path / "data") as servers, psycopg.connect(servers.postgres_dsn) as connection:
+    with EmbeddedServers(data_dir) as servers, psycopg.connect(servers.postgres_dsn) as connection:
         assert connection.execute("SELECT value FROM kept").fetchone() == (7,)
 
 
-def test_a_directory_in_use_is_refused_naming_its_holder(starter: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_a_directory_in_use_is_refused_naming_its_holder(starter: subprocess.Popen[str], data_dir: Path) -> None:
     first_line(starter)
-    with pytest.raises(EmbeddedError, match=f"in use by process {starter.pid}"), EmbeddedServers(tmp_path / "data"):
+    with pytest.raises(EmbeddedError, match=f"in use by process {starter.pid}"), EmbeddedServers(data_dir):
         pass
     assert starter.poll() is None
 
 
-def test_a_pid_file_that_names_a_living_stranger_does_not_stop_the_start(tmp_path: Path) -> None:
-    with EmbeddedServers(tmp_path / "data"):
-        pid_file = tmp_path / "data/postgres/data/postmaster.pid"
+def test_a_pid_file_that_names_a_living_stranger_does_not_stop_the_start(data_dir: Path) -> None:
+    with EmbeddedServers(data_dir):
+        pid_file = data_dir / "postgres/data/postmaster.pid"
         left = pid_file.read_text()
     pid_file.write_text(left.replace(left.splitlines()[0], str(os.getppid()), 1))
-    with EmbeddedServers(tmp_path / "data") as servers:
+    with EmbeddedServers(data_dir) as servers:
         assert servers.children[0].process.poll() is None
 
 
@@ -160,7 +159,7 @@ def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data_dir, "MINIMUM_FREE_MIB", 1 << 40)
+    monkeypatch.setattr("app.data_dir.MINIMUM_FREE_MIB", 1 << 40)
     with (
         pytest.raises(EmbeddedError, match=r"has \d+ MiB free; 1099511627776 MiB are needed"),
         EmbeddedServers(tmp_path / "data"),
@@ -169,9 +168,9 @@ def test_a_full_disk_is_refused_before_anything_is_written(tmp_path: Path, monke
     assert not (tmp_path / "data/postgres").exists()
 
 
-def test_a_server_that_cannot_start_says_why_and_leaves_none_behind(tmp_path: Path) -> None:
-    servers = EmbeddedServers(tmp_path / "data", postgres={"shared_buffers": "plenty"})
+def test_a_server_that_cannot_start_says_why_and_leaves_none_behind(data_dir: Path) -> None:
+    servers = EmbeddedServers(data_dir, postgres={"shared_buffers": "plenty"})
     with pytest.raises(EmbeddedError, match=r'FATAL: .*"shared_buffers": "plenty"'), servers:
         pass
-    with EmbeddedServers(tmp_path / "data") as again:  # the lock, which the servers inherit, is free
+    with EmbeddedServers(data_dir) as again:  # the lock, which the servers inherit, is free
         assert again.redis_url

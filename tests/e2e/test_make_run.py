@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
-
 from app.data_dir import lives
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,12 +35,6 @@ class System(NamedTuple):
         with urllib.request.urlopen(request, timeout=10) as answer:
             result: dict[str, Any] = json.load(answer)
             return result
-
-    def stop(self, number: signal.Signals) -> tuple[int, float]:
-        """The exit status and the seconds it took."""
-        started = time.monotonic()
-        self.process.send_signal(number)
-        return self.process.wait(timeout=40), time.monotonic() - started
 
 
 @contextmanager
@@ -80,46 +72,51 @@ def descendants(pid: int) -> set[str]:
     return found
 
 
+def assert_stops(running: System, number: signal.Signals) -> None:
+    running.process.send_signal(number)
+    assert running.process.wait(timeout=20) == 0
+
+
 ORDER = {"side": "BUY", "symbol": "BTCUSDT", "qty": "0.01", "price": "30000", "client_order_id": "first"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_system_starts_again_in_five_seconds_with_all_its_state(
-    number: signal.Signals, engine_binary: Path, tmp_path: Path, free_port: int
+    engine_binary: Path, data_dir: Path, free_port: int
 ) -> None:
     assert engine_binary.exists()
-    with system(tmp_path / "data", free_port) as first:
+    with system(data_dir, free_port) as first:
+        key = first.key
         assert first.call("/api/order", ORDER)["ok"] is True
         before = first.call("/api/order_state?client_order_id=first")
         below = descendants(first.process.pid)
-        status, seconds = first.stop(number)
-    assert status == 0
-    assert seconds < 20
+        assert_stops(first, signal.SIGINT)
     assert [pid for pid in below if lives(pid)] == []
-    with system(tmp_path / "data", free_port) as second:
-        assert second.key == first.key
-        assert second.call("/api/order_state?client_order_id=first") == before
-        assert second.seconds <= 5
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        with system(data_dir, free_port) as again:
+            assert again.key == key
+            assert again.call("/api/order_state?client_order_id=first") == before
+            assert again.seconds <= 5
+            assert_stops(again, number)
 
 
 def test_nothing_survives_a_killed_system_and_no_order_is_lost(
-    engine_binary: Path, tmp_path: Path, free_port: int
+    engine_binary: Path, data_dir: Path, free_port: int
 ) -> None:
     assert engine_binary.exists()
-    with system(tmp_path / "data", free_port) as first:
+    with system(data_dir, free_port) as first:
         first.call("/api/order", ORDER)
         before = first.call("/api/order_state?client_order_id=first")
         below = descendants(first.process.pid)
         assert len(below) >= 4  # PostgreSQL, Valkey, gateway, engine
         first.process.kill()
-    with system(tmp_path / "data", free_port) as second:
+    with system(data_dir, free_port) as second:
         assert second.call("/api/order_state?client_order_id=first") == before
         assert [pid for pid in below if lives(pid)] == []
 
 
-def test_the_lines_it_prints_to_try_work_as_they_are(engine_binary: Path, tmp_path: Path, free_port: int) -> None:
+def test_the_lines_it_prints_to_try_work_as_they_are(engine_binary: Path, data_dir: Path, free_port: int) -> None:
     assert engine_binary.exists()
-    with system(tmp_path / "data", free_port) as running:
+    with system(data_dir, free_port) as running:
         assert "\x1b" not in running.said
         health, order, stream = re.findall(r"^  (curl .*)$", running.said, re.MULTILINE)
         said = [
@@ -131,9 +128,9 @@ def test_the_lines_it_prints_to_try_work_as_they_are(engine_binary: Path, tmp_pa
         assert subprocess.run(follow, capture_output=True, text=True, check=False).stdout.startswith("event:")
 
 
-def test_a_gateway_that_dies_ends_the_system_and_is_named(engine_binary: Path, tmp_path: Path, free_port: int) -> None:
+def test_a_gateway_that_dies_ends_the_system_and_is_named(engine_binary: Path, data_dir: Path, free_port: int) -> None:
     assert engine_binary.exists()
-    with system(tmp_path / "data", free_port) as running:
+    with system(data_dir, free_port) as running:
         gateway = next(pid for pid in descendants(running.process.pid) if "gateway" in command_line(pid))
         os.kill(int(gateway), signal.SIGKILL)
         assert running.process.wait(timeout=40) == 1
