@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from app import audit
+from app.borrow import borrowed
 from app.errors import BadParams
 from app.limits import COUNTS, Limits
 from app.login import Done
@@ -166,7 +167,7 @@ class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def _intend(call: Call[Any, Any], action: str, **detail: object) -> None:
     """Note what is about to be done; the exchange writes the change itself, and an action that cannot be noted is not done."""
-    async with call.services.exchange.pool.connection() as connection:
+    async with borrowed(call.services.exchange.pool) as connection:
         await audit.record(connection, call.actor, action, **detail)
 
 

@@ -11,13 +11,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
-from psycopg import InterfaceError, OperationalError
 from psycopg.errors import ForeignKeyViolation
-from psycopg_pool import PoolTimeout
 
 from app import __version__, logs
 from app.address import networks
 from app.auth import Authenticator
+from app.borrow import DATABASE_AWAY
 from app.cache import Cache
 from app.exchange import Exchange, StartRefused
 from app.exchange_config import ExchangeConfig
@@ -173,7 +172,7 @@ async def _until_there(what: str, action: Callable[[], Awaitable[object]]) -> No
     while True:
         try:
             await action()
-        except (OperationalError, InterfaceError, PoolTimeout, ForeignKeyViolation) as error:
+        except (*DATABASE_AWAY, ForeignKeyViolation) as error:
             _LOG.warning("%s must wait for the database", what, extra={"why": str(error)})
             await asyncio.sleep(_RETRY)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import socket
 from contextlib import AbstractAsyncContextManager
@@ -11,13 +12,16 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from app.errors import BadParams, ExecutionUnavailable, Forbidden, NotFound
+from app.borrow import DATABASE_AWAY
+from app.errors import BadParams, ExecutionUnavailable, Forbidden, NotFound, VelozError
 from app.hub import StreamItem, Subscription
 from app.keys import Services
 from app.middleware import finish
 from app.operation import Call
 from app.paging import rows_of
 from app.roles import Role
+
+_LOG = logging.getLogger("veloz.stream")
 
 ALL = "*"
 _ID = re.compile(r"[0-9]{1,19}", re.ASCII)
@@ -56,6 +60,9 @@ async def stream(call: Call[StreamQuery, Any]) -> web.StreamResponse:
                 pass  # the gateway drains
             except ConnectionError:
                 return response
+            except (VelozError, *DATABASE_AWAY) as error:
+                # The answer has begun; an envelope would be read as events.
+                _LOG.warning("a stream ended", extra={"why": str(error)})
             await _close(response, services)
             return response
 
@@ -102,15 +109,17 @@ async def _open(call: Call[StreamQuery, Any]) -> web.StreamResponse:
 
 async def _follow(call: Call[StreamQuery, Any], subscription: Subscription, response: web.StreamResponse) -> None:
     """Returns when the credential ended. Raises ConnectionError when the reader left or stalled."""
-    services, settings = call.services, call.services.settings
+    settings = call.services.settings
     now = asyncio.get_running_loop().time
-    beaten = checked = now()
+    beaten = checked = sure = now()
     while True:
         patience = min(beaten + settings.stream_heartbeat, checked + settings.stream_recheck) - now()
         items = await subscription.next(max(0.0, patience))
         if now() - checked >= settings.stream_recheck:
             checked = now()
-            if not await services.authenticator.still(call.principal):
+            good = await _still(call)
+            sure = checked if good else sure
+            if good is False or checked - sure > settings.stream_stall:
                 return
         data = b"".join(map(encode, items))
         if now() - beaten >= settings.stream_heartbeat:
@@ -118,6 +127,14 @@ async def _follow(call: Call[StreamQuery, Any], subscription: Subscription, resp
             data += _HEARTBEAT
         if data:
             await _write(call, response, data)
+
+
+async def _still(call: Call[StreamQuery, Any]) -> bool | None:
+    """Whether the stream's credential is good; None when what would know is away."""
+    try:
+        return await call.services.authenticator.still(call.principal)
+    except (VelozError, *DATABASE_AWAY):
+        return None
 
 
 async def _write(call: Call[StreamQuery, Any], response: web.StreamResponse, data: bytes) -> None:

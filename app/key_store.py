@@ -15,6 +15,7 @@ from psycopg import errors
 
 from app import audit
 from app.audit import Actor
+from app.borrow import borrowed
 from app.database import Connection, Pool
 from app.errors import Conflict, NotFound
 from app.roles import Role
@@ -61,7 +62,7 @@ class KeyStore:
 
     async def listed(self, account: str | None) -> list[Key]:
         """All keys, of one account or of all, the newest first; revoked ones too."""
-        async with self._pool().connection() as connection:
+        async with borrowed(self._pool()) as connection:
             rows = await connection.execute(
                 f"SELECT {_COLUMNS} FROM api_keys WHERE %(a)s::text IS NULL OR account = %(a)s"  # noqa: S608 - a constant
                 " ORDER BY created_at DESC, key_id LIMIT 500",
@@ -73,7 +74,7 @@ class KeyStore:
         """A new key and, this once, its text. Raises NotFound when there is no such account."""
         text, key_id = secrets.token_hex(32), secrets.token_hex(8)
         try:
-            async with self._pool().connection() as connection, connection.transaction():
+            async with borrowed(self._pool()) as connection, connection.transaction():
                 key = await _insert(connection, key_id, text, account, role, name)
                 await audit.record(
                     connection, actor, "key.created", key_id=key_id, account=account, role=role.value, name=name
@@ -87,7 +88,7 @@ class KeyStore:
         """End a key, of one account or of any. Raises NotFound, and Conflict for a key that the next start would bring back."""
         if key_id in {FIRST_KEY, PASSWORD_KEY}:
             raise Conflict(f"{key_id!r} comes from the configuration; change it there and restart")
-        async with self._pool().connection() as connection, connection.transaction():
+        async with borrowed(self._pool()) as connection, connection.transaction():
             rows = await connection.execute(
                 "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now())"  # noqa: S608 - a constant
                 f" WHERE key_id = %(k)s AND (%(a)s::text IS NULL OR account = %(a)s) RETURNING {_COLUMNS}",
@@ -108,7 +109,7 @@ class KeyStore:
 
     async def register(self, key_id: str, text: str, account: str) -> None:
         """Make this the admin key of a fixed id, in place of an earlier one. The account must be there."""
-        async with self._pool().connection() as connection, connection.transaction():
+        async with borrowed(self._pool()) as connection, connection.transaction():
             rows = await connection.execute("SELECT hash FROM api_keys WHERE key_id = %s FOR UPDATE", (key_id,))
             there = await rows.fetchone()
             if there is not None and bytes(there[0]) == digest(text):
@@ -121,7 +122,7 @@ class KeyStore:
 
     async def unregister(self, key_id: str) -> None:
         """End the key of a fixed id, whose configuration is gone."""
-        async with self._pool().connection() as connection, connection.transaction():
+        async with borrowed(self._pool()) as connection, connection.transaction():
             done = await connection.execute(
                 "UPDATE api_keys SET revoked_at = now() WHERE key_id = %s AND revoked_at IS NULL", (key_id,)
             )
@@ -142,7 +143,7 @@ class KeyStore:
         return key
 
     async def _read(self, column: str, value: bytes | str) -> Key | None:
-        async with self._pool().connection() as connection:
+        async with borrowed(self._pool()) as connection:
             rows = await connection.execute(
                 f"SELECT {_COLUMNS} FROM api_keys WHERE {column} = %s AND revoked_at IS NULL",  # noqa: S608 - constants
                 (value,),

@@ -13,6 +13,7 @@ from aiohttp import web
 from app import audit
 from app.admission import charge, failed_login
 from app.auth import COOKIE, NOBODY, SECURE_COOKIE
+from app.borrow import borrowed
 from app.errors import AuthenticationRequired, BadParams, Forbidden, InvalidToken, NotFound, VelozError
 from app.key_store import PASSWORD_KEY
 from app.operation import Call, answer
@@ -77,7 +78,7 @@ async def end(call: Call[Any, Any]) -> web.Response:
     if call.principal.session is None:
         raise BadParams("the request came with an API key, not with a session; there is none to end")
     await call.services.sessions.end(call.principal.session)
-    async with call.services.exchange.pool.connection() as connection:
+    async with borrowed(call.services.exchange.pool) as connection:
         await audit.record(connection, call.actor, "session.ended")
     response = answer(Done())
     for name in (COOKIE, SECURE_COOKIE):
@@ -94,7 +95,7 @@ async def _failed(call: Call[Any, Any], refusal: VelozError) -> None:
     """Note a failed log-in, after it was counted: past the limit nothing more is written."""
     await charge(call.request, call.services, failed_login(call.request, call.services, refusal))
     if not isinstance(refusal, AuthenticationRequired):
-        async with call.services.exchange.pool.connection() as connection:
+        async with borrowed(call.services.exchange.pool) as connection:
             await audit.record(connection, call.actor, "session.failed", error=refusal.code)
 
 
@@ -103,7 +104,7 @@ async def _made(call: Call[Any, Any], principal: Principal) -> web.Response:
     key_id = principal.key_id or NOBODY.account
     token = await sessions.create(key_id)
     actor = msgspec.structs.replace(call.actor, key_id=key_id)
-    async with call.services.exchange.pool.connection() as connection:
+    async with borrowed(call.services.exchange.pool) as connection:
         await audit.record(connection, actor, "session.created", account=principal.account, role=principal.role.value)
     body = SessionMade(
         token=token,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -11,11 +12,10 @@ from typing import TypeAlias
 
 import msgspec
 from aiohttp import web
-from psycopg import InterfaceError, OperationalError
-from psycopg_pool import PoolTimeout
 
 from app.address import client_address
 from app.admission import admit
+from app.borrow import DATABASE_AWAY
 from app.errors import ExecutionUnavailable, RiskRejected, VelozError
 from app.keys import ADDRESS, HEADERS, REQUEST_ID, ROUTE, SERVICES, Services
 from app.logs import REQUEST_ID as LOGGED_ID
@@ -63,7 +63,7 @@ def envelope(error: VelozError, request_id: str) -> web.Response:
     if isinstance(error, RiskRejected):
         body = msgspec.structs.replace(body, reason=error.reason, client_order_id=error.client_order_id, seq=error.seq)
     retry = getattr(error, "retry_after", None)
-    headers = {} if retry is None else {"Retry-After": str(max(1, round(retry)))}
+    headers = {} if retry is None else {"Retry-After": str(max(1, math.ceil(retry)))}
     if error.status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return _response(body, error.status, headers)
@@ -127,7 +127,7 @@ async def _answered(request: web.Request, handler: Handler, services: Services, 
     except web.HTTPException as error:
         message = _message(request, error)
         return plain_envelope(error.status, message, request_id, error.headers.get("Allow"))
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
+    except DATABASE_AWAY as error:
         _LOG.warning("the database does not answer", extra={"why": str(error), "path": request.path})
         return envelope(ExecutionUnavailable("the database does not answer; try again"), request_id)
     except ConnectionError:
@@ -135,6 +135,8 @@ async def _answered(request: web.Request, handler: Handler, services: Services, 
     except Exception:  # noqa: BLE001 - nothing may leave without an envelope; each is logged and counted as a defect
         services.metrics.internal_errors.inc()
         _LOG.exception("a request failed", extra={"method": request.method, "path": request.path})
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer had begun when it failed") from None
         return plain_envelope(500, "an internal error; the log has it under this request_id", request_id)
 
 

@@ -22,7 +22,17 @@ from app.errors import (
     VelozError,
 )
 from app.middleware import Envelope, HeadersTooLarge
-from app.operation import FORM, JSON, Call, Nothing, Operation, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+from app.operation import (
+    FORM,
+    JSON,
+    BadRequest,
+    Call,
+    Nothing,
+    Operation,
+    PayloadTooLarge,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
 from app.params import SCHEMAS
 from app.sessions import SessionsUnavailable
 
@@ -36,7 +46,7 @@ _CREDENTIAL: tuple[type[VelozError], ...] = (
     ExecutionUnavailable,
     SessionsUnavailable,
 )
-_BODY: tuple[type[VelozError], ...] = (BadJson, RequestTimeout, UnsupportedMediaType)
+_BODY: tuple[type[VelozError], ...] = (BadRequest, BadJson, RequestTimeout, UnsupportedMediaType)
 _TEXT = {"schema": {"type": "string"}}
 
 

@@ -52,6 +52,13 @@ class PayloadTooLarge(VelozError):
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
+class BadRequest(VelozError):
+    """The request breaks the rules of HTTP."""
+
+    code = "bad_request"
+    status = HTTPStatus.BAD_REQUEST
+
+
 class RequestTimeout(VelozError):
     """The body did not arrive in time."""
 
@@ -146,5 +153,7 @@ async def _read(request: web.Request) -> bytes:
             return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise PayloadTooLarge(f"the body has more than {MAX_BODY} bytes") from error
+    except web.RequestPayloadError as error:
+        raise BadRequest(str(error)) from error
     except TimeoutError as error:
         raise RequestTimeout("the body did not arrive in time") from error

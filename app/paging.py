@@ -9,6 +9,7 @@ import msgspec
 from psycopg import sql
 from psycopg.rows import TupleRow
 
+from app.borrow import borrowed
 from app.database import Pool
 from app.params import Whole
 
@@ -42,7 +43,7 @@ class Where:
 async def page(pool: Pool, select: str, where: Where, order: str, limit: int) -> tuple[list[TupleRow], bool]:
     """The rows of a page, and whether more follow. `select` and `order` are constants."""
     query = sql.SQL(select) + where.clause() + sql.SQL(f" ORDER BY {order} LIMIT %s")
-    async with pool.connection() as connection:
+    async with borrowed(pool) as connection:
         cursor = await connection.execute(query, [*where.parameters, limit + 1])
         rows = await cursor.fetchall()
     return rows[:limit], len(rows) > limit
@@ -50,7 +51,7 @@ async def page(pool: Pool, select: str, where: Where, order: str, limit: int) ->
 
 async def rows_of(pool: Pool, query: str, parameters: Sequence[Any] = ()) -> list[TupleRow]:
     """All rows of a constant query."""
-    async with pool.connection() as connection:
+    async with borrowed(pool) as connection:
         cursor = await connection.execute(sql.SQL(query), parameters)
         return await cursor.fetchall()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from app.middleware import plain_envelope
 
@@ -35,6 +35,11 @@ class EdgeProtocol(RequestHandler):
     def data_received(self, data: bytes) -> None:
         before = self._request_count
         super().data_received(data)
+        if self._messages and isinstance(self._messages[-1][0], _ErrInfo) and self._current_request is not None:
+            # The body of the request being handled went wrong: it must not wait for more of it.
+            self._messages.clear()
+            self._current_request.content.set_exception(web.RequestPayloadError("the body breaks the rules of HTTP"))
+            self.close()
         if self._request_count > before:
             self._head_arrived()
         elif self._waiter is not None and self._head_deadline is None:
@@ -65,6 +70,8 @@ class EdgeProtocol(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """What the parser refuses, and what no middleware saw."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # the client is gone
         if request.writer.output_size > 0:
             raise ConnectionError("the answer had begun when it failed") from exc
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 
 from app import audit, logs
 from app.audit import Actor
+from app.borrow import borrowed
 from app.database import Pool
 from app.errors import BadParams, NotFound
 from app.settings import VARIABLES, Settings
@@ -32,7 +33,7 @@ class RuntimeConfig:
 
     async def load(self, pool: Pool) -> None:
         """Take what is stored. Values that are no longer allowed are left out."""
-        async with pool.connection() as connection:
+        async with borrowed(pool) as connection:
             rows = await connection.execute("SELECT name, value FROM config WHERE name = ANY(%s)", (list(RUNTIME),))
             for name, value in await rows.fetchall():
                 try:
@@ -45,7 +46,7 @@ class RuntimeConfig:
         if name not in _VARIABLES:
             raise NotFound(f"{name!r} cannot be changed while running; these can: {', '.join(RUNTIME)}")
         self._check(name, value)
-        async with pool.connection() as connection, connection.transaction():
+        async with borrowed(pool) as connection, connection.transaction():
             await connection.execute(
                 "INSERT INTO config (name, value, changed_by) VALUES (%s, %s, %s) ON CONFLICT (name) DO UPDATE"
                 " SET value = excluded.value, changed_by = excluded.changed_by, changed_at = now()",

@@ -173,6 +173,34 @@ async def test_a_slow_body_is_answered_408(make_gateway: MakeGateway) -> None:
         assert (status, json.loads(body)["error"]) == (408, "request_timeout")
 
 
+async def test_a_body_that_goes_wrong_on_its_way_is_answered_at_once(shared: Gateway) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", shared.port)
+    head = f"POST /api/order HTTP/1.1\r\nHost: x\r\nX-API-Key: {shared.key}\r\nContent-Type: application/json\r\n"
+    writer.write(head.encode() + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
+    await writer.drain()
+    await asyncio.sleep(0.1)  # the head is being handled when the rest comes
+    writer.write(b"ZZ\r\n")
+    async with asyncio.timeout(3):
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert b'"error":"bad_request"' in answer
+    writer.close()
+
+
+async def test_a_client_that_leaves_in_mid_body_is_no_defect(shared: Gateway) -> None:
+    before = shared.services.metrics.internal_errors._value.get()
+    _, writer = await asyncio.open_connection("127.0.0.1", shared.port)
+    head = f"POST /api/order HTTP/1.1\r\nHost: x\r\nX-API-Key: {shared.key}\r\nContent-Type: application/json\r\n"
+    writer.write(head.encode() + b"Content-Length: 50\r\n\r\n{")
+    await writer.drain()
+    await asyncio.sleep(0.1)
+    writer.close()
+    await writer.wait_closed()
+    assert (await shared.get("/health")).status == 200
+    assert shared.services.metrics.internal_errors._value.get() == before
+
+
 async def test_every_answer_tells_the_limit(shared: Gateway) -> None:
     for path in ("/api/market", "/nothing", "/api/orders?limit=x"):
         reply = await shared.get(path)

@@ -1,4 +1,7 @@
-"""The interface against its own OpenAPI document: valid and broken requests, thousands of them."""
+"""The interface against its own OpenAPI document: every boundary of every field, and what breaks it.
+
+tests/e2e/test_openapi.py has the random cases.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,7 @@ from tests.app.http.conftest import Gateway, MakeGateway
 OPTIONS = (
     "--exclude-checks=positive_data_acceptance,ignored_auth",
     "--exclude-path=/api/stream",
-    "--phases=coverage,fuzzing",
-    "--max-examples=12",
+    "--phases=coverage",
     "--request-timeout=10",
     "--continue-on-failure",
     "--warnings=off",
@@ -24,7 +26,7 @@ OPTIONS = (
 )
 
 
-async def test_no_answer_of_500_and_none_against_the_schema_in_2000_cases(
+async def test_no_answer_of_500_and_none_against_the_schema_in_1500_cases(
     make_gateway: MakeGateway, tmp_path: Path
 ) -> None:
     limits = {"RATE_LIMIT_KEY": "0", "RATE_LIMIT_ADDRESS": "0", "RATE_LIMIT_LOGIN": "0"}
@@ -36,7 +38,7 @@ async def test_no_answer_of_500_and_none_against_the_schema_in_2000_cases(
     assert errors == 0
     generated = re.search(r"(\d+) generated", report)
     assert generated is not None
-    assert int(generated.group(1)) >= 2000
+    assert int(generated.group(1)) >= 1500
 
 
 async def schemathesis(gateway: Gateway, folder: Path) -> str:
