@@ -82,10 +82,9 @@ format: $(VENV)/.test ## put Python and C++ sources into the form `make lint` as
 	$(BIN)/clang-format -i $(CXX_SOURCES)
 
 .PHONY: bench
-bench: $(VENV)/.test ## the engine's benchmark and the gateway's
-	cd engine && cmake --preset release && cmake --build --preset release -j $(JOBS)
-	engine/build/release/veloz_bench
-	@for file in tests/benchmarks/*.py; do [ ! -e "$$file" ] || $(BIN)/python "$$file"; done
+bench: $(VENV)/.test ## the engine's benchmark: orders a second in process
+	cd engine && cmake --preset release && cmake --build --preset release -j $(JOBS) --target engine_bench
+	engine/build/release/bench/engine_bench
 
 # Deployments have no tests yet: the order flow end to end needs no tools and is a part of `make test`.
 .PHONY: e2e
