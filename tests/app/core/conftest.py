@@ -57,21 +57,14 @@ async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
 
 
 @pytest.fixture
-async def schema(database: str) -> str:
-    """The DSN of a migrated database."""
-    await migrate(database)
-    return database
-
-
-@pytest.fixture
-async def connection(schema: str) -> AsyncIterator[Connection]:
-    async with await connect(schema, statement_timeout=5, name="test") as one:
+async def connection(database: str) -> AsyncIterator[Connection]:
+    async with await connect(database, statement_timeout=5, name="test") as one:
         yield one
 
 
 @pytest.fixture
-def config(schema: str, engine_binary: Path) -> ExchangeConfig:
-    return make_config(schema, engine_binary)
+def config(database: str, engine_binary: Path) -> ExchangeConfig:
+    return make_config(database, engine_binary)
 
 
 @asynccontextmanager

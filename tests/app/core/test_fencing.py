@@ -49,9 +49,9 @@ async def test_an_append_of_a_lost_epoch_is_refused_and_leaves_nothing(connectio
     assert await rows(connection, b"SELECT 1 FROM accounts") == []
 
 
-async def test_a_claim_waits_for_the_append_in_progress(connection: Connection, schema: str) -> None:
+async def test_a_claim_waits_for_the_append_in_progress(connection: Connection, database: str) -> None:
     mine = await claim(connection, "one", 3)
-    async with await connect(schema, statement_timeout=5, name="claimer") as claimer:
+    async with await connect(database, statement_timeout=5, name="claimer") as claimer:
         async with connection.transaction():
             await connection.execute(FENCE, ("one", [7], [mine.epochs[7]]))
             claiming = asyncio.create_task(claim(claimer, "one", 3))

@@ -108,7 +108,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.timeout(110)
-async def test_nothing_acknowledged_is_lost_or_doubled(running: Running, schema: str, connection: Connection) -> None:
+async def test_nothing_acknowledged_is_lost_or_doubled(running: Running, database: str, connection: Connection) -> None:
     rng = random.Random(3)
     ledger, over, numbers = Ledger(), asyncio.Event(), iter(range(10**9))
     victims = ["engine", "engine", "veloz committer", "veloz keeper", "veloz reader"]
@@ -119,7 +119,7 @@ async def test_nothing_acknowledged_is_lost_or_doubled(running: Running, schema:
             await until(lambda: exchange.ready)
             await asyncio.sleep(rng.uniform(*PAUSE))
             victim = victims[number % len(victims)]
-            await kill(exchange, schema, victim)
+            await kill(exchange, database, victim)
             if victim != "veloz reader":
                 await until(lambda: not exchange.ready)
         over.set()
