@@ -47,6 +47,18 @@ _CREDENTIAL: tuple[type[VelozError], ...] = (
     SessionsUnavailable,
 )
 _BODY: tuple[type[VelozError], ...] = (BadRequest, BadJson, RequestTimeout, UnsupportedMediaType)
+_DESCRIPTION = """\
+Orders, their events and their accounts, over HTTP.
+
+- **Credential**: an API key as `X-API-Key`, or a key or session token as `Authorization: Bearer`, or a session's cookie.
+- **Numbers** are decimals: JSON numbers or strings going in, read by their text; exact JSON numbers coming out.
+- **Bodies** are JSON or forms of at most 64 KiB. Unknown and repeated fields are refused.
+- **Errors** are one envelope: `ok` false, `error` (a code), `message`, `request_id`. 504 `unknown`: ask again with the same
+  `client_order_id`; the first answer is given again, for ever.
+- **Lists** are newest first; `next` is the `cursor` of the next page, null on the last.
+- **Limits**: every answer tells `X-RateLimit-Limit`, `-Remaining` and `-Reset` (Unix seconds); 429 and 503 tell `Retry-After`.
+- **Events** at `/api/stream` have ids to resume after: `Last-Event-ID` or `last_id`.
+"""
 _TEXT = {"schema": {"type": "string"}}
 
 
@@ -73,7 +85,7 @@ def build(operations: Iterable[Operation]) -> dict[str, Any]:
         paths.setdefault(op.path, {})[op.method.lower()] = _operation(op, by_kind)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "VeloZ", "version": __version__, "description": __doc__},
+        "info": {"title": "VeloZ", "version": __version__, "description": _DESCRIPTION},
         "paths": paths,
         "components": {
             "schemas": components,

@@ -16,6 +16,8 @@ from app.middleware import plain_envelope
 
 _LOG = logging.getLogger("veloz.http")
 MAX_LINE = 8190
+# What is still coming of a body that was refused is read for so many seconds, so that the answer is not lost.
+LINGER = 2.0
 
 
 class EdgeProtocol(RequestHandler):
@@ -98,7 +100,9 @@ class EdgeRunner(web.AppRunner):
     """An AppRunner whose server is an EdgeServer."""
 
     def __init__(self, app: web.Application, *, header_timeout: float, **kwargs: Any) -> None:  # noqa: ANN401 - aiohttp's own
-        super().__init__(app, max_line_size=MAX_LINE, max_field_size=MAX_LINE, auto_decompress=False, **kwargs)
+        super().__init__(
+            app, max_line_size=MAX_LINE, max_field_size=MAX_LINE, auto_decompress=False, lingering_time=LINGER, **kwargs
+        )
         self._header_timeout = header_timeout
 
     async def _make_server(self) -> web.Server:
