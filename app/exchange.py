@@ -102,9 +102,9 @@ class Exchange:
     async def close(self) -> None:
         """End everything; after `drain`, or without it for a quick end."""
         self._draining = True
-        for task in self._background:
-            task.cancel()
         await self._supervisor.stop()
+        for task in (*self._background, *self._commands):
+            task.cancel()
         await asyncio.gather(*self._background, *self._commands, return_exceptions=True)
         await self.pool.close()
 
@@ -235,6 +235,8 @@ class Exchange:
         if not done:
             self._metrics.unknown.inc()
             raise Unknown(f"no answer about {name} within {self._config.submit_timeout} s; ask again with the same id")
+        if task.cancelled():
+            raise Unknown(f"this gateway was shut down with {name} under way; ask again with the same id")
         return task.result()
 
     async def _carry_out(self, tenure: Tenure, order: NewOrder, line: str, digest: bytes, key_id: str | None) -> Answer:

@@ -32,7 +32,7 @@ class Feeder:
                 tenure = await self._tenure()
                 tenure.request([f"{line} ts={time.time_ns()}"]).add_done_callback(self._settled)
             self.state = "came to its end"
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             self.state = f"failed: {error}"
             log.exception("feed %s", self._feed.name)
         finally:

@@ -151,6 +151,8 @@ class Supervisor:
                 await tenure.finish()
             except tuple(_FAULTS) as error:
                 self._failed(error)
+                if isinstance(error, Fenced):
+                    delay = config.retry_most  # not a duel with a process of the same name
                 if isinstance(error, StartRefused) and not self._attempted.is_set():
                     raise
             finally:

@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from app.commands import Amend, Cancel, CancelAll, NewOrder, OrderType, Side, Status, TimeInForce
+from app.commands import Amend, Answer, Cancel, CancelAll, NewOrder, OrderType, Side, Status, TimeInForce
 from app.database import Connection
 from app.errors import BadParams, Conflict, ExecutionUnavailable, NotFound, RiskRejected, Unknown
 from app.exchange import Exchange, StartRefused
 from app.exchange_config import ExchangeConfig
+from app.fencing import claim
 from app.limits import Limits
 from app.money import parse_units as units
 from app.tables import rows
@@ -332,3 +333,33 @@ async def test_ten_thousand_open_orders_are_cancelled_at_once_and_restored_in_th
     if isinstance(task.exception(), Unknown):  # on a slow machine; it goes on
         await until(lambda: not exchange._commands, 20)
     assert await rows(connection, b"SELECT status, count(*) FROM orders GROUP BY status") == [("CANCELLED", count)]
+
+
+async def test_a_gateway_that_lost_its_shards_cannot_write(
+    config: ExchangeConfig, running: Running, connection: Connection
+) -> None:
+    async with running(msgspec.structs.replace(config, retry_most=0.1)) as exchange:
+        await claim(connection, config.owner, 3)
+        with pytest.raises(Unknown):
+            await exchange.submit(order("x"), key_id=None)
+        assert await rows(connection, b"SELECT 1 FROM orders") == []
+        await until(lambda: exchange.ready)
+        await exchange.submit(order("x"), key_id=None)
+
+
+async def test_another_gateway_is_named_while_its_lease_runs(
+    config: ExchangeConfig, running: Running, connection: Connection
+) -> None:
+    await claim(connection, "other", 0.5)
+    async with running(config) as exchange:
+        assert not exchange.ready
+        assert exchange.components()["leases"].detail.startswith("other owns the accounts")
+        await until(lambda: exchange.ready)
+
+
+async def test_closing_leaves_nobody_waiting(running: Running) -> None:
+    async with running() as exchange:
+        waiting = [asyncio.create_task(exchange.submit(order(f"x{n}"), key_id=None)) for n in range(20)]
+        await asyncio.sleep(0)
+    found = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 1)
+    assert all(isinstance(one, (Answer, Unknown, ExecutionUnavailable)) for one in found), found
