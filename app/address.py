@@ -40,6 +40,17 @@ def is_loopback(address: str) -> bool:
     return address == LOCAL or (_is_address(address) and ipaddress.ip_address(address).is_loopback)
 
 
+def site(address: str) -> str:
+    """What a limit counts as one origin: an IPv4 address, or an IPv6 /64, which is what one customer has at least."""
+    if not _is_address(address):
+        return address
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        mapped = parsed.ipv4_mapped
+        return str(mapped or ipaddress.ip_network((parsed, 64), strict=False))
+    return address
+
+
 def _is_address(text: str) -> bool:
     try:
         ipaddress.ip_address(text)

@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from app.address import site
 from app.auth import NOBODY
 from app.errors import AuthenticationRequired, ExecutionUnavailable, Forbidden, RateLimitExceeded, VelozError
 from app.keys import ADDRESS, HEADERS, PRINCIPAL, Services
@@ -19,7 +20,7 @@ async def admit(request: web.Request, services: Services, role: Role | None, wei
 
     `role` None needs no credential, `weight` 0 uses nothing. An address over its limit costs neither database nor Redis.
     """
-    address = Charge(f"address:{request[ADDRESS]}", weight, services.config.rate_limit_address)
+    address = Charge(f"address:{site(request[ADDRESS])}", weight, services.config.rate_limit_address)
     if weight and (denied := services.limiter.surely_denied(address)):
         request[HEADERS].update(denied.headers())
         raise RateLimitExceeded("too many requests from this address", denied.retry_after)
@@ -57,4 +58,4 @@ def failed_login(request: web.Request, services: Services, refusal: VelozError) 
     """What a wrong credential costs besides; a missing one costs nothing."""
     if isinstance(refusal, AuthenticationRequired):
         return []
-    return [Charge(f"login:{request[ADDRESS]}", 1, services.config.rate_limit_login)]
+    return [Charge(f"login:{site(request[ADDRESS])}", 1, services.config.rate_limit_login)]

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from app.address import client_address, is_loopback, networks
+from app.address import client_address, is_loopback, networks, site
 from app.auth import Credential, check_origin, credential_of
 from app.errors import Forbidden, InvalidApiKey, InvalidToken
 from app.roles import Role
@@ -90,6 +90,12 @@ def test_nobody_is_believed_about_his_address_but_a_trusted_proxy() -> None:
 )
 def test_behind_proxies_the_rightmost_untrusted_address_counts(forwarded: str, address: str) -> None:
     assert client_address(request(peer="10.1.1.1", X_Forwarded_For=forwarded), PROXIES) == address
+
+
+def test_a_limit_counts_an_ipv6_customer_as_one() -> None:
+    assert site("2001:db8:1:2::5") == site("2001:db8:1:2:ffff::1") != site("2001:db8:1:3::5")
+    assert site("::ffff:192.0.2.1") == site("192.0.2.1") == "192.0.2.1"
+    assert site("local") == "local"
 
 
 def test_loopback_is_told_from_elsewhere() -> None:
