@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from weakref import WeakKeyDictionary
 
 from psycopg import InterfaceError, OperationalError
 from psycopg_pool import PoolTimeout
@@ -12,12 +14,27 @@ from app.database import Connection, Pool, cut_after
 
 # What a database that is away raises, on the way to it or in the middle of a statement.
 DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
+# Longer than a statement may take at the server: who is not answered by then talks to nobody.
 _SECONDS = 1.5
+_PAUSE = 0.5
+_silent_until: WeakKeyDictionary[Pool, float] = WeakKeyDictionary()
 
 
 @asynccontextmanager
 async def borrowed(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection of the pool, cut when the block takes longer than a client is to wait. Raises one of DATABASE_AWAY."""
-    async with pool.connection() as connection:
-        with cut_after(connection, _SECONDS):
-            yield connection
+    """A connection of the pool, cut when the block takes longer than a client is to wait. Raises one of DATABASE_AWAY.
+
+    After a silence it raises at once for half a second, so that requests do not queue up behind a dead database.
+    """
+    started = time.monotonic()
+    if started < _silent_until.get(pool, 0.0):
+        raise OperationalError("the database did not answer a moment ago")
+    try:
+        async with pool.connection() as connection:
+            with cut_after(connection, _SECONDS):
+                yield connection
+    except DATABASE_AWAY as error:
+        now = time.monotonic()
+        if isinstance(error, PoolTimeout) or now - started >= _SECONDS:
+            _silent_until[pool] = now + _PAUSE
+        raise
