@@ -58,7 +58,7 @@ class Exchange:
         self.markets: dict[str, MarketView] = self._publisher.markets
         self._lookup = OrderLookup(self.pool, config.lookup_timeout)
         self._supervisor = Supervisor(
-            config, feed.symbols if feed else (), metrics, self._publisher.publish, self._prepare, self._admitted
+            config, feed.symbols if feed else (), metrics, self._publisher.publish, self._prepare, self.hub.resume
         )
         self._accounts = Accounts(self.pool, self._supervisor.current)
         self._feeder = Feeder(feed, config.max_feed_in_flight, self._supervisor.next_tenure) if feed else None
@@ -337,9 +337,6 @@ class Exchange:
         await self.pool.check()  # connections to a server that is gone would each fail one request
         if MAIN not in tenure.limits:
             await open_account(tenure, MAIN, self._config.paper_balances, Limits())
-
-    def _admitted(self, tenure: Tenure) -> None:
-        self.hub.resume({account: head.seq for account, head in tenure.log.heads.items()})
 
 
 async def _outcome(tenure: Tenure, line: str) -> Outcome:

@@ -44,7 +44,10 @@ class Component(msgspec.Struct, frozen=True):
 
 
 class Supervisor:
-    """Keeps a tenure going. `prepare` is done with each before it is admitted to, `admitted` told of it."""
+    """Keeps a tenure going. `prepare` is done with each before it is admitted to.
+
+    `recovered` is told of the accounts' last committed events before anything is published after them.
+    """
 
     def __init__(
         self,
@@ -53,7 +56,7 @@ class Supervisor:
         metrics: CoreMetrics,
         publish: Callable[[Sequence[Append], int], None],
         prepare: Callable[[Tenure], Awaitable[None]],
-        admitted: Callable[[Tenure], None],
+        recovered: Callable[[dict[str, int]], None],
     ) -> None:
         self.tenure: Tenure | None = None
         self.limits: dict[str, Limits] = {}
@@ -63,7 +66,7 @@ class Supervisor:
         self._metrics = metrics
         self._publish = publish
         self._prepare = prepare
-        self._admitted = admitted
+        self._recovered = recovered
         self._fault = ("recovery", "has not begun")
         self._there = asyncio.Event()
         self._attempted = asyncio.Event()
@@ -140,7 +143,7 @@ class Supervisor:
         config = self._config
         delay = config.retry_least
         while not self._leaving.is_set():
-            tenure = Tenure(config, self._metrics, self._publish)
+            tenure = Tenure(config, self._metrics, self._publish, self._recovered)
             try:
                 await tenure.begin(self._symbols)
                 await tenure.unless_lost(self._prepare(tenure))
@@ -170,7 +173,6 @@ class Supervisor:
 
     def _admit(self, tenure: Tenure) -> None:
         self.limits, self.killed = tenure.limits, tenure.killed
-        self._admitted(tenure)
         self.tenure = tenure
         self._there.set()
         self._attempted.set()

@@ -52,7 +52,7 @@ class TenureLost(Exception):
 
 
 class Tenure:
-    """`begin`, then requests while `live` runs, then `end`."""
+    """`begin`, then requests while `live` runs, then `end`. `recovered` is told where each account's log ends."""
 
     log: OrderLog
     limits: dict[str, Limits]
@@ -60,11 +60,16 @@ class Tenure:
     renewal: Renewal
 
     def __init__(
-        self, config: ExchangeConfig, metrics: CoreMetrics, publish: Callable[[Sequence[Append], int], None]
+        self,
+        config: ExchangeConfig,
+        metrics: CoreMetrics,
+        publish: Callable[[Sequence[Append], int], None],
+        recovered: Callable[[dict[str, int]], None],
     ) -> None:
         self._config = config
         self._metrics = metrics
         self._publish = publish
+        self._tell_recovered = recovered
         self._stack = AsyncExitStack()
         self._guards: dict[asyncio.Task[Any], Connection | None] = {}
         self._waiting: set[asyncio.Future[Outcome]] = set()
@@ -85,6 +90,8 @@ class Tenure:
         self._heart = self._guard(self._watch_engine())
         await self.unless_lost(self._recover(list(symbols)))
         self._recovered = True
+        # Before the first commit: what it publishes goes behind these, and what is queued already is not committed.
+        self._tell_recovered({account: head.seq for account, head in self.log.heads.items()})
         self._commits = self._guard(self.log.run(), self._committer)
         self._guard(self._keep_checkpoints())
         self._metrics.recovery_seconds.observe(time.monotonic() - start)
