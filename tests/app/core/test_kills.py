@@ -24,7 +24,7 @@ Running = Callable[..., AbstractAsyncContextManager[Any]]
 
 KILLS = 60
 WORKERS = 16
-PAUSE = (0.005, 0.12)  # seconds between ready and the next kill
+PAUSE = (0.005, 0.08)  # seconds between ready and the next kill
 
 
 class Ledger:
@@ -74,8 +74,9 @@ async def client(exchange: Exchange, ledger: Ledger, numbers: Any, rng: random.R
         except Unknown:
             ledger.unknown.add(order.client_order_id)
             ledger.told["unknown"] += 1
-        except RiskRejected:
-            ledger.rejected.add(order.client_order_id)
+        except RiskRejected as error:
+            if error.seq is not None:  # else it is an amend that was refused
+                ledger.rejected.add(order.client_order_id)
         except (Conflict, NotFound) as error:  # filled before it could be amended or cancelled
             ledger.told[type(error).__name__] += 1
         except ExecutionUnavailable:
