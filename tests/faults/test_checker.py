@@ -139,7 +139,12 @@ def _stream(facts: Facts, change: Callable[[list[object]], Sequence[object]]) ->
 
 
 def _false_conflict(facts: Facts) -> Facts:
-    return _call(facts, _one(facts, status=200), status=409, answer={"error": "conflict"})
+    bodies = {
+        call.order_id: {str(one.body) for one in facts.calls if one.order_id == call.order_id} for call in facts.calls
+    }
+    order_id = next(call.order_id for call in facts.calls if call.status == 200 and len(bodies[call.order_id]) == 1)
+    place = _one(facts, status=200, order_id=order_id)
+    return _call(facts, place, status=409, answer={"error": "conflict"})
 
 
 def _lost_conflict(facts: Facts) -> Facts:
