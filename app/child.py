@@ -44,9 +44,8 @@ def bound_to_us(command: list[str], stop_signal: signal.Signals, user: User | No
         held = _capabilities()
         for name in [name for name in ("dac_read_search", "dac_override") if name in held][:1]:
             prefix += ["--inh-caps", f"-all,+{name}", "--ambient-caps", f"-all,+{name}"]
-        if (
-            "setpcap" in held
-        ):  # access(2), which PostgreSQL asks, forgets the capabilities of users other than root without it
+        # PostgreSQL asks access(2), which without this forgets the capabilities of any user but root.
+        if "setpcap" in held:
             prefix += ["--securebits", "+no_setuid_fixup"]
     return [*prefix, *command]
 
