@@ -118,34 +118,28 @@ FROM json_to_recordset(%s::json) AS r(seq bigint, fill json), json_to_record(r.f
     liquidity text, ts_ns bigint)"""
 
 BALANCES = b"""
+WITH r AS (SELECT * FROM json_to_recordset(%s::json) AS r(account text, balances json)), gone AS (
+    DELETE FROM balances b USING r WHERE b.account = r.account
+        AND NOT EXISTS (SELECT FROM json_to_recordset(r.balances) AS x(asset text) WHERE x.asset = b.asset))
 INSERT INTO balances AS b (account, asset, free, locked)
 SELECT r.account, x.asset, x.free, x.locked
-FROM json_to_recordset(%s::json) AS r(account text, balances json),
-    json_to_recordset(r.balances) AS x(asset text, free numeric, locked numeric)
+FROM r, json_to_recordset(r.balances) AS x(asset text, free numeric, locked numeric)
 ON CONFLICT (account, asset) DO UPDATE SET free = excluded.free, locked = excluded.locked
 WHERE (b.free, b.locked) IS DISTINCT FROM (excluded.free, excluded.locked)"""
 
-NO_BALANCES = b"""
-DELETE FROM balances b USING json_to_recordset(%s::json) AS r(account text, balances json)
-WHERE b.account = r.account
-    AND NOT EXISTS (SELECT FROM json_to_recordset(r.balances) AS x(asset text) WHERE x.asset = b.asset)"""
-
 POSITIONS = b"""
+WITH r AS (SELECT * FROM json_to_recordset(%s::json) AS r(account text, positions json)), gone AS (
+    DELETE FROM positions b USING r WHERE b.account = r.account
+        AND NOT EXISTS (SELECT FROM json_to_recordset(r.positions) AS x(symbol text) WHERE x.symbol = b.symbol))
 INSERT INTO positions AS b (account, symbol, qty, cost, avg_price, realised, day, day_realised)
 SELECT r.account, x.symbol, x.qty, x.cost, x.avg_price, x.realised, x.day, x.day_realised
-FROM json_to_recordset(%s::json) AS r(account text, positions json),
-    json_to_recordset(r.positions) AS x(symbol text, qty numeric, cost numeric, avg_price numeric, realised numeric,
-        day bigint, day_realised numeric)
+FROM r, json_to_recordset(r.positions) AS x(symbol text, qty numeric, cost numeric, avg_price numeric,
+    realised numeric, day bigint, day_realised numeric)
 ON CONFLICT (account, symbol) DO UPDATE SET qty = excluded.qty, cost = excluded.cost, avg_price = excluded.avg_price,
     realised = excluded.realised, day = excluded.day, day_realised = excluded.day_realised
 WHERE (b.qty, b.cost, b.avg_price, b.realised, b.day, b.day_realised)
     IS DISTINCT FROM (excluded.qty, excluded.cost, excluded.avg_price, excluded.realised, excluded.day,
         excluded.day_realised)"""
-
-NO_POSITIONS = b"""
-DELETE FROM positions b USING json_to_recordset(%s::json) AS r(account text, positions json)
-WHERE b.account = r.account
-    AND NOT EXISTS (SELECT FROM json_to_recordset(r.positions) AS x(symbol text) WHERE x.symbol = b.symbol)"""
 
 
 class Rows:
@@ -181,12 +175,12 @@ class Rows:
         ]
         if changed:
             yield CHANGED_ORDERS, (_array(changed), len(changed))
-        if self._fills:
-            yield FILLS, (_array(self._fills),)
+        accounts = _array([payload.decode() for payload in self._accounts.values()])
         if self._accounts:
-            accounts = _array(payload.decode() for payload in self._accounts.values())
-            for query in (BALANCES, NO_BALANCES, POSITIONS, NO_POSITIONS):
-                yield query, (accounts,)
+            yield BALANCES, (accounts,)
+        if self._fills:  # nothing else changes a position
+            yield FILLS, (_array(self._fills),)
+            yield POSITIONS, (accounts,)
 
     def _add(self, append: Append) -> None:
         if append.opening is not None:
