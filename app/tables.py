@@ -23,7 +23,7 @@ status, triggered, rank, (executed_qty * 1e8)::bigint, (executed_notional * 1e8)
 _OPEN_ORDERS = _ORDERS + b"WHERE status IN ('ACCEPTED', 'PARTIALLY_FILLED') ORDER BY account, rank"
 _THESE_ORDERS = _ORDERS + b"WHERE account = %s AND client_order_id = ANY(%s)"
 _BALANCES = b"SELECT account, asset, (free * 1e8)::bigint, (locked * 1e8)::bigint FROM balances"
-_POSITIONS = b"""SELECT account, symbol, (avg_price * 1e8)::bigint, (qty * 1e8)::bigint, (cost * 1e8)::bigint,
+_POSITIONS = b"""SELECT account, symbol, trunc(avg_price * 1e8), (qty * 1e8)::bigint, (cost * 1e8)::bigint,
 (realised * 1e8)::bigint, day, (day_realised * 1e8)::bigint FROM positions"""
 _FILLS = b"""SELECT trade_id, client_order_id, symbol, side, (qty * 1e8)::bigint, (price * 1e8)::bigint,
 (fee * 1e8)::bigint, fee_asset FROM fills WHERE account = %s AND seq > %s ORDER BY trade_id"""
@@ -77,7 +77,7 @@ async def read_tables(connection: Connection) -> Tables:
             accounts[account].locked[asset] = locked
     for account, symbol, avg_price, *figures in await rows(connection, _POSITIONS):
         accounts[account].state.positions[symbol] = Position(*figures)
-        accounts[account].avg_prices[symbol] = avg_price
+        accounts[account].avg_prices[symbol] = int(avg_price)  # may be beyond 64 bits
     symbols = {row[0]: _symbol(*row) for row in await rows(connection, _SYMBOLS)}
     killed = await rows(connection, _KILLED, GLOBAL_KILL)
     return Tables(accounts, symbols, killed=bool(killed and killed[0][0]))
