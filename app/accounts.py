@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from app.database import Pool, cut_after
+from app.database import Pool, confirmed, cut_after
 from app.errors import BadParams, Conflict, ExecutionUnavailable, NotFound, Unknown
 from app.fencing import shard_of
 from app.limits import Limits
@@ -75,7 +75,7 @@ class Accounts:
         owner, shards, epochs = tenure.held(account)
         try:
             async with self._pool.connection() as connection:
-                with cut_after(connection, WRITE_SECONDS):
+                with cut_after(connection, WRITE_SECONDS), confirmed(connection):
                     async with connection.pipeline(), connection.transaction():
                         await connection.execute(FENCE, (owner, shards, epochs))
                         await connection.execute(query, values)

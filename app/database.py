@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.errors import Diagnostic
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
@@ -80,6 +81,27 @@ def cut_after(connection: Connection, seconds: float) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+@contextmanager
+def confirmed(connection: Connection) -> Iterator[None]:
+    """Raise psycopg.OperationalError at the end when the server warned of something in the block.
+
+    It calls a commit done though its wait for the synchronous standby was cancelled, and only warns of that.
+    """
+    warnings: list[str] = []
+
+    def note(diagnostic: Diagnostic) -> None:
+        if diagnostic.severity_nonlocalized == "WARNING":
+            warnings.append(diagnostic.message_primary or "")
+
+    connection.add_notice_handler(note)
+    try:
+        yield
+    finally:
+        connection.remove_notice_handler(note)
+    if warnings:
+        raise OperationalError(f"the commit is not confirmed: {warnings[0]}")
 
 
 def cut(connection: Connection) -> None:

@@ -16,7 +16,7 @@ import msgspec
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from app.database import Connection, connect, cut, cut_after
+from app.database import Connection, confirmed, connect, cut, cut_after
 from app.engine import Batch, Engine, EngineLost
 from app.exchange_config import ExchangeConfig
 from app.feeds import SymbolSpec
@@ -79,7 +79,7 @@ class Tenure:
         """Claim, start the engine, recover. StartRefused, LeaseHeld, RecoveryMismatch, EngineLost, psycopg.Error."""
         config, start = self._config, time.monotonic()
         self._keeper = await self._connect("keeper", CLAIM_PATIENCE)
-        with cut_after(self._keeper, CLAIM_PATIENCE):
+        with cut_after(self._keeper, CLAIM_PATIENCE), confirmed(self._keeper):
             self._claim = await claim(self._keeper, config.owner, config.lease_ttl)
             self.renewal = await renew(self._keeper, self._claim, config.lease_ttl)
         self._committer = await self._connect("committer", config.commit_timeout)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import psycopg
 
-from app.database import Connection, cut_after
+from app.database import Connection, confirmed, cut_after
 from app.fencing import FENCED, Claim, Fenced
 from app.hub import LogEntry
 from app.metrics_core import CoreMetrics
@@ -124,7 +124,8 @@ class OrderLog:
         rows = Rows(self._claim, group)
         events = sum(len(append.entries) for append in group)
         try:
-            with cut_after(self._connection, self._commit_timeout + events * SECONDS_AN_EVENT):
+            patience = self._commit_timeout + events * SECONDS_AN_EVENT
+            with cut_after(self._connection, patience), confirmed(self._connection):
                 async with self._connection.pipeline(), self._connection.transaction():
                     cursors = [await self._connection.execute(*one, prepare=True) for one in rows.statements()]
                 row = await cursors[0].fetchone()
