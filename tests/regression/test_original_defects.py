@@ -13,7 +13,7 @@ from tests.e2e.api import Api
 from tests.faults.gateway import Gateway, environment, running
 from tests.faults.waiting import until
 
-AT_ONCE_SECONDS = 0.5
+AT_ONCE_SECONDS = 1.0
 
 
 async def _orders(api: Api) -> set[str]:
@@ -167,7 +167,7 @@ async def test_a_hung_engine_is_no_silent_one(
         answer = await api.order("while-hung")
         assert answer.status == 504
         assert answer.json["error"] == "unknown"
-        assert time.monotonic() - started < 2.5
+        assert time.monotonic() - started < 3
         await asyncio.wait_for(gateway.ready(), 10)
         assert (await api.order("while-hung")).status == 200
         state = await api.get("/api/order_state", client_order_id="while-hung")

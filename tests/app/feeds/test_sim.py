@@ -83,7 +83,7 @@ async def test_the_rate_is_events_a_second_of_each_symbol() -> None:
     async with aclosing(feed.commands()) as commands:
         for _ in range(80):
             await anext(commands)
-    assert 0.36 <= time.monotonic() - started < 0.8
+    assert 0.36 <= time.monotonic() - started < 2
 
 
 def test_a_market_without_symbols_or_with_a_bad_rate_is_refused() -> None:
