@@ -41,6 +41,20 @@ async def test_a_newline_in_an_id_is_refused_wherever_ids_are_taken(api: Api, pa
     assert "injected" not in await _orders(api)
 
 
+@pytest.mark.parametrize("path", ["/api/order", "/api/cancel"])
+async def test_a_newline_in_a_form_is_refused_too(api: Api, path: str) -> None:
+    form = {"side": "BUY", "symbol": "BTCUSDT", "qty": "0.01", "price": "20000"} if path == "/api/order" else {}
+    answer = await api.ask("POST", path, data=form | {"client_order_id": "x\nORDER BUY BTCUSDT 0.01 20000 injected"})
+    assert (answer.status, answer.json["error"]) == (400, "bad_params")
+    assert "injected" not in await _orders(api)
+
+
+async def test_a_form_is_an_order_as_json_is(api: Api) -> None:
+    form = {"side": "buy", "symbol": "BTCUSDT", "qty": "0.01", "price": "20000", "client_order_id": "form"}
+    assert (await api.ask("POST", "/api/order", data=form)).status == 200
+    assert (await api.order("form")).status == 200, "the same order in another notation is the same order"
+
+
 QUANTITIES = ["NaN", "nan", "Infinity", "-1", "-0.5", "+1", "1e3", "1E-3", "1" * 30, "0." + "1" * 30, "0x10", "1_0"]
 
 
