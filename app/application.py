@@ -60,6 +60,7 @@ def exchange_config(settings: Settings) -> ExchangeConfig:
         heartbeat_timeout=settings.engine_timeout,
         lease_interval=settings.lease_renew,
         lease_ttl=settings.lease_ttl,
+        verify_from_start=settings.verify_from_start,
         # A recording ends; that is no fault.
         max_market_age=None if settings.market_source == "replay" else settings.market_max_age or None,
     )

@@ -112,6 +112,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     lease_ttl: Seconds = 3.0
     lease_renew: Seconds = 1.0
     drain_timeout: Annotated[float, Meta(gt=0, le=20)] = 15.0
+    verify_from_start: Annotated[
+        bool, Meta(description="prove the whole log at start, not from the last checkpoint")
+    ] = False
     market_max_age: Annotated[float, Meta(ge=0, le=86_400, description="older is not ready; 0: any age is ready")] = (
         10.0
     )
