@@ -1,14 +1,17 @@
-"""How often: sliding windows of request weight for each key and each address, exact, in one round trip to Redis.
+"""How often: sliding windows of request weight for each key and each address, exact.
 
+A request costs one round trip to Redis at most; those that come at one moment share it.
 Redis away: the same rule on this gateway's own count, which is kept all the time, so that a limit holds through the change.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from app.cache import Cache, CacheAway
 SCRIPT = Path(__file__).with_name("ratelimit.lua")
 BUCKETS = 60
 _SUBJECTS = 20_000
+_BATCH = 256
 _PREFIX = "veloz:limit:"
 
 
@@ -97,6 +101,8 @@ class Limiter:
         self._own: OrderedDict[str, Window] = OrderedDict()
         self._script = SCRIPT.read_text()
         self._registered: Any = None
+        self._waiting: list[tuple[Sequence[Charge], asyncio.Future[Verdict | None]]] = []
+        self._asking: asyncio.Task[None] | None = None
 
     async def use(self, charges: Sequence[Charge]) -> Verdict:
         """Use every charge's weight, or none. A limit of 0 does not limit."""
@@ -108,9 +114,8 @@ class Limiter:
         if not own.allowed:
             return own
         self._count(charges, now, 1)  # before waiting, or requests that wait together would all pass
-        try:
-            verdict = await self._cache.run(lambda client: self._ask(client, charges))
-        except CacheAway:
+        verdict = await self._shared(charges)
+        if verdict is None:
             return own
         if not verdict.allowed:
             self._count(charges, now, -1)
@@ -122,7 +127,11 @@ class Limiter:
         return None if verdict.allowed else verdict
 
     def _own_verdict(self, charges: Sequence[Charge], now: float) -> Verdict:
-        return _verdict(charges, [self._subject(c.subject).ask(now, self._window, c) for c in charges])
+        verdict = _verdict(charges, [self._subject(c.subject).ask(now, self._window, c) for c in charges])
+        if verdict.allowed:
+            return verdict
+        # Redis cuts its buckets by another clock, so it gives weight back up to a bucket later.
+        return msgspec.structs.replace(verdict, retry_after=verdict.retry_after + self._window / BUCKETS)
 
     def _count(self, charges: Sequence[Charge], now: float, sign: int) -> None:
         for charge in charges:
@@ -138,17 +147,46 @@ class Limiter:
         self._own.move_to_end(name)
         return window
 
-    async def _ask(self, client: Redis, charges: Sequence[Charge]) -> Verdict:
+    async def _shared(self, charges: Sequence[Charge]) -> Verdict | None:
+        """What Redis says; None when it is away. Requests that come while it is asked go together in the next question."""
+        answered: asyncio.Future[Verdict | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((charges, answered))
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask_all())
+        return await answered
+
+    async def _ask_all(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+                verdicts: Sequence[Verdict | None] = [None] * len(batch)
+                try:
+                    verdicts = await self._cache.run(partial(self._ask, [charges for charges, _ in batch]))
+                except CacheAway:
+                    continue
+                finally:  # whatever happened, nobody is left waiting
+                    for (_, answered), verdict in zip(batch, verdicts, strict=True):
+                        if not answered.done():
+                            answered.set_result(verdict)
+        finally:
+            self._asking = None
+
+    async def _ask(self, batch: Sequence[Sequence[Charge]], client: Redis) -> list[Verdict]:
         if self._registered is None:
             self._registered = client.register_script(self._script)
-        arguments: list[int] = [int(self._window * 1e6)]
-        for charge in charges:
-            arguments += [charge.weight, charge.limit]
-        answer = await self._registered(keys=[_PREFIX + c.subject for c in charges], args=arguments)
-        rows = [(answer[i], answer[i + 1] / 1e6, answer[i + 2] / 1e6) for i in range(1, len(answer), 3)]
-        if answer[0]:
-            rows = [(used - c.weight, oldest, wait) for c, (used, oldest, wait) in zip(charges, rows, strict=True)]
-        return _verdict(charges, rows)
+        arguments = [int(self._window * 1e6)]
+        for charges in batch:
+            arguments.append(len(charges))
+            for charge in charges:
+                arguments += [charge.weight, charge.limit]
+        keys = [_PREFIX + charge.subject for charges in batch for charge in charges]
+        numbers = iter(await self._registered(keys=keys, args=arguments))
+        verdicts = []
+        for charges in batch:
+            next(numbers)  # whether it is allowed follows from the rest
+            rows = [(next(numbers), next(numbers) / 1e6, next(numbers) / 1e6) for _ in charges]
+            verdicts.append(_verdict(charges, rows))
+        return verdicts
 
 
 def _verdict(charges: Sequence[Charge], rows: Sequence[tuple[int, float, float]]) -> Verdict:
