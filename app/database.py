@@ -10,7 +10,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from psycopg import AsyncConnection, OperationalError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -20,6 +20,8 @@ from psycopg_pool import AsyncConnectionPool
 
 Connection: TypeAlias = AsyncConnection[TupleRow]
 Pool: TypeAlias = AsyncConnectionPool[Connection]
+
+CHECK_SECONDS: Final = 0.5
 
 # A peer that is silent for 5 s is gone; the kernel's own figure is 924 s. libpq's least connect_timeout is 2 s.
 _TRANSPORT = {
@@ -53,12 +55,21 @@ async def connect(dsn: str, *, statement_timeout: float, name: str) -> Connectio
     return await AsyncConnection.connect(bounded(dsn, statement_timeout=statement_timeout, name=name), autocommit=True)
 
 
+class _Readers(AsyncConnectionPool[Connection]):
+    """A pool whose `check` waits for no silent server."""
+
+    @staticmethod
+    async def check_connection(conn: Connection) -> None:
+        with cut_after(conn, CHECK_SECONDS):
+            await AsyncConnectionPool.check_connection(conn)
+
+
 def make_pool(dsn: str, *, size: int, timeout: float) -> Pool:
     """A pool of autocommit connections, not open yet; a request waits `timeout` seconds for one at most.
 
     It stops trying to reconnect after 2 s, because a request makes it try again at once, where its own tries back off.
     """
-    return AsyncConnectionPool(
+    return _Readers(
         bounded(dsn, statement_timeout=timeout, name="veloz reader"),
         min_size=min(2, size),
         max_size=size,

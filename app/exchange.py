@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from app.accounts import Accounts, open_account
-from app.commands import Amend, Answer, Cancel, CancelAll, NewOrder, Status
+from app.commands import OPEN, Amend, Answer, Cancel, CancelAll, NewOrder, Status
 from app.database import Pool, make_pool
 from app.errors import BadParams, Conflict, ExecutionUnavailable, NotFound, RiskRejected, Unknown, VelozError
 from app.exchange_config import ExchangeConfig, StartRefused
@@ -307,6 +307,8 @@ class Exchange:
         known = await self._lookup.find(account, client_order_id)
         if known is None:
             raise NotFound(f"account {account} has no order {client_order_id}")
+        if error is not None and known.now.status in OPEN:
+            raise ExecutionUnavailable(f"order {client_order_id} came to be open meanwhile; ask again", 0.1)
         return known.now
 
     @contextmanager

@@ -18,6 +18,7 @@ from app.errors import ExecutionUnavailable
 MOST: Final = 1000
 
 Key: TypeAlias = tuple[str, str]  # account, client_order_id
+Row: TypeAlias = tuple[Any, ...]
 
 _QUERY = b"""SELECT o.account, o.client_order_id, o.digest, o.answer::text, o.answer_status, o.status, o.reason, o.last_seq,
 (o.executed_qty * 1e8)::bigint, (o.executed_notional * 1e8)::bigint, o.venue_order_id
@@ -41,17 +42,21 @@ class OrderLookup:
     def __init__(self, pool: Pool, timeout: float) -> None:
         self._pool = pool
         self._timeout = timeout
-        self._asked: dict[Key, asyncio.Future[Known | None]] = {}
+        self._asked: dict[Key, asyncio.Future[Row | None]] = {}
         self._wake = asyncio.Event()
 
     async def find(self, account: str, client_order_id: str) -> Known | None:
-        """The order, or None. ExecutionUnavailable when the database does not say."""
+        """The order, or None. ExecutionUnavailable when the database does not say, or nothing that can be read."""
         key = (account, client_order_id)
         future = self._asked.get(key)
         if future is None:
             future = self._asked[key] = asyncio.get_running_loop().create_future()
             self._wake.set()
-        return await asyncio.shield(future)
+        row = await asyncio.shield(future)
+        try:
+            return None if row is None else _known(client_order_id, *row)
+        except msgspec.MsgspecError as error:
+            raise ExecutionUnavailable(f"the row of order {client_order_id} is damaged: {error}") from error
 
     async def run(self) -> None:
         """Answer what is asked until cancelled."""
@@ -72,12 +77,12 @@ class OrderLookup:
             for key, future in round_.items():
                 future.set_result(found.get(key))
 
-    async def _query(self, keys: list[Key]) -> dict[Key, Known]:
+    async def _query(self, keys: list[Key]) -> dict[Key, Row]:
         accounts, ids = [key[0] for key in keys], [key[1] for key in keys]
         async with self._pool.connection(self._timeout / 2) as connection:
             with cut_after(connection, self._timeout / 2):
                 rows = await (await connection.execute(_QUERY, (accounts, ids), prepare=True)).fetchall()
-        return {(row[0], row[1]): _known(row[1], *row[2:]) for row in rows}
+        return {(row[0], row[1]): row[2:] for row in rows}
 
 
 def _known(client_order_id: str, *row: Any) -> Known:  # noqa: ANN401 - a row of the query's columns

@@ -1,0 +1,60 @@
+"""The readers' connections: whatever becomes of one, the others serve."""
+
+import asyncio
+import os
+import signal
+
+import msgspec
+import pytest
+
+from app.commands import Cancel, NewOrder, Side, Status
+from app.database import Connection
+from app.errors import ExecutionUnavailable, NotFound
+from app.money import parse_units
+from tests.app.core.conftest import TestExchange, until
+
+ORDER = NewOrder(
+    account="main", client_order_id="one", side=Side.BUY, symbol="BTCUSDT", qty=parse_units("1"), price=parse_units("5")
+)
+_READERS = """SELECT pid FROM pg_stat_activity WHERE application_name = 'veloz reader' AND datname = current_database()
+ORDER BY pid LIMIT 1"""
+
+
+async def test_a_reader_that_hangs_keeps_no_recovery_from_its_end(
+    exchange: TestExchange, connection: Connection
+) -> None:
+    row = await (await connection.execute(_READERS.encode())).fetchone()
+    assert row is not None
+    os.kill(row[0], signal.SIGSTOP)
+    try:
+        os.kill(exchange._supervisor.current().engine_pid, signal.SIGKILL)
+        await until(lambda: not exchange.ready)
+        await until(lambda: exchange.ready, 3)
+        assert (await exchange.submit(ORDER, key_id=None)).status == Status.ACCEPTED
+    finally:
+        os.kill(row[0], signal.SIGCONT)
+
+
+async def test_one_damaged_row_harms_no_other_order(exchange: TestExchange, connection: Connection) -> None:
+    await exchange.submit(ORDER, key_id=None)
+    await connection.execute("UPDATE orders SET answer = '{}'")
+    with pytest.raises(ExecutionUnavailable, match="order one is damaged"):
+        await exchange.submit(ORDER, key_id=None)
+    other = msgspec.structs.replace(ORDER, client_order_id="two")
+    assert (await exchange.submit(other, key_id=None)).status == Status.ACCEPTED
+
+
+async def test_a_cancel_that_overtakes_its_order_is_not_told_that_it_is_closed(exchange: TestExchange) -> None:
+    """The cancel meets the engine before the order, the look-up after it."""
+    told: set[type[BaseException]] = set()
+    for ticks in range(30):
+        order = msgspec.structs.replace(ORDER, client_order_id=f"order-{ticks}", qty=parse_units("0.01"))
+        submitted = asyncio.create_task(exchange.submit(order, key_id=None))
+        for _ in range(ticks % 15):
+            await asyncio.sleep(0)
+        try:
+            await exchange.cancel(Cancel(account="main", client_order_id=order.client_order_id))
+        except (NotFound, ExecutionUnavailable) as error:
+            told.add(type(error))
+        await submitted
+    assert ExecutionUnavailable in told
