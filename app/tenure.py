@@ -36,6 +36,7 @@ T = TypeVar("T")
 
 CHECKPOINT_PAUSE: Final = 1.0
 CHECKPOINT_LEAST: Final = 1000  # events of one account that are worth a checkpoint while it runs
+CLOCK_BACK_NS: Final = 10**9  # the window of the order rate: a step back that is shorter passes by itself
 CLAIM_PATIENCE: Final = 5.0  # seconds: longer than the transaction of a lost connection can hold its shards
 
 
@@ -238,9 +239,19 @@ class Tenure:
 
     async def _watch_engine(self) -> None:
         """The heartbeat is also what lets orders expire; while recovering nothing may, so the clock stands still then."""
+        newest = 0
 
         def line() -> str:
-            return f"CLOCK {time.time_ns()}" if self._recovered else "PING ts=0"
+            nonlocal newest
+            if not self._recovered:
+                return "PING ts=0"
+            now = time.time_ns()
+            if (back := newest - now) > CLOCK_BACK_NS:
+                self.abandon(
+                    f"the clock went back {back / 1e9:.1f} s, its own does not: rates and expiries would be wrong"
+                )
+            newest = max(newest, now)
+            return f"CLOCK {now}"
 
         def decided(batch: Batch) -> None:
             if any(event.type in DURABLE for event in batch.events):
