@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CHECKPOINT_PAUSE: Final = 1.0
-CHECKPOINT_LEAST: Final = 1000  # events of one account that are worth a checkpoint while it runs
+CHECKPOINT_LEAST: Final = 1000  # events of one account that are always worth a checkpoint while it runs
 CLOCK_BACK_NS: Final = 10**9  # the window of the order rate: a step back that is shorter passes by itself
 CLAIM_PATIENCE: Final = 5.0  # seconds: longer than the transaction of a lost connection can hold its shards
 
@@ -227,12 +227,17 @@ class Tenure:
             if (now := self._logged()) - done > config.checkpoint_events:
                 try:
                     await asyncio.to_thread(
-                        run_checkpoints, config.postgres_dsn, config.checkpoint_timeout, CHECKPOINT_LEAST
+                        run_checkpoints, config.postgres_dsn, config.checkpoint_timeout, self._checkpoint_least()
                     )
                 except psycopg.Error as error:
                     log.warning("no checkpoint was written: %s", error)
                     continue
                 done = now
+
+    def _checkpoint_least(self) -> int:
+        """So few that all accounts together have no more to fold than one may have alone."""
+        share = self._config.checkpoint_events // max(1, len(self.log.heads))
+        return max(1, min(CHECKPOINT_LEAST, share))
 
     def _logged(self) -> int:
         return sum(head.seq for head in self.log.heads.values())
