@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
-from psycopg.errors import ForeignKeyViolation
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import ForeignKeyViolation, ProgrammingError
 
 from app import __version__, logs
 from app.address import networks
@@ -217,6 +218,16 @@ def _announce(services: Services, port: int) -> None:
     _LOG.info("listening", extra={"host": services.settings.host, "port": port, "version": __version__})
 
 
+def _check_dsn(dsn: str) -> None:
+    """Raises StartRefused without the text, which the driver's own message would repeat, password and all."""
+    try:
+        conninfo_to_dict(dsn)
+    except ProgrammingError:
+        raise StartRefused(
+            "VELOZ_POSTGRES_DSN is no connection string; write postgresql://user@host/database"
+        ) from None
+
+
 def run(settings: Settings) -> None:
     """Run one gateway until SIGTERM or SIGINT; the second one ends it without waiting. Exit status 1: it cannot start."""
     logs.configure(settings.log_level)
@@ -226,6 +237,7 @@ def run(settings: Settings) -> None:
 
         factory = uvloop.new_event_loop
     try:
+        _check_dsn(settings.postgres_dsn)
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.run(_main(settings))
     except (MigrationRefused, StartRefused, RecordError, OSError) as error:

@@ -10,6 +10,7 @@ import ipaddress
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,7 @@ from app.variables import (
     SettingsError,
     Variable,
     check_key,
+    check_password,
     convert,
     unknown_variables,
     variables_of,
@@ -32,8 +34,11 @@ __all__ = ["VARIABLES", "Instrument", "Settings", "SettingsError", "load"]
 ROOT = Path(__file__).resolve().parent.parent
 API_KEY_FILE = Path("/etc/veloz/api_key")
 _MAX_SECRET_FILE = 4096
-_MIN_PASSWORD = 16
+_MAX_AMOUNT = Decimal(2**63 - 1).scaleb(-8)
 _WORD = r"^[A-Za-z0-9._:/-]{1,64}\Z"
+_REDIS = (
+    r"(rediss?://([^/?#@\s]*@)?(\[[0-9A-Fa-f:.]+\]|[^/?#@\s:]+)(:[0-9]{1,5})?(/[0-9]*)?|unix://[^?#\s]+)(\?[!-~]*)?"
+)
 _DECIMAL = r"[0-9]{1,12}(\.[0-9]{1,8})?"
 
 Token = Annotated[str, Meta(pattern=_WORD)]
@@ -94,11 +99,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     )
 
     # PostgreSQL and Redis
-    postgres_dsn: Secret
+    postgres_dsn: Annotated[
+        Secret,
+        # What the driver cannot read it would repeat in its message, password and all.
+        Meta(pattern=r"^(|postgres(ql)?://[!-~]+|\s*[a-z_]+\s*=.*)\Z", description="postgresql://… or host=… dbname=…"),
+    ]
     postgres_pool_max: Count = 8
     redis_url: Annotated[
         Secret,
-        Meta(pattern=r"^((redis|rediss|unix)://[!-~]+)?\Z", description="without it: no sessions, limits per gateway"),
+        Meta(pattern=rf"^({_REDIS})?\Z", description="without it: no sessions, limits per gateway"),
     ] = ""
     redis_timeout: Annotated[float, Meta(gt=0, le=2)] = 0.15
     redis_retry: Annotated[Seconds, Meta(description="how long a dead Redis is left alone")] = 1.0
@@ -142,7 +151,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     stream_heartbeat: Annotated[float, Meta(gt=0, le=10)] = 8.0
     stream_stall: Annotated[Seconds, Meta(description="a reader that takes nothing for this long is cut off")] = 30.0
     stream_retry: Annotated[Seconds, Meta(description="the `retry:` given to clients")] = 1.0
-    stream_recheck: Annotated[float, Meta(gt=0, le=5, description="between checks of a stream's credential")] = 2.0
+    stream_recheck: Annotated[float, Meta(gt=0, le=3, description="between checks of a stream's credential")] = 2.0
     streams_per_key: Count = 32
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -210,9 +219,20 @@ def _secret(variable: Variable, given: Mapping[str, str], api_key_file: Path) ->
     text, path = given.get(variable.name), given.get(file_name)
     if text is not None and path is not None:
         raise Problem(file_name, path, f"is given beside {variable.name}", "keep one of the two")
-    if text is None and path is None and variable.field == "api_key" and api_key_file.exists():
+    if text is None and path is None and variable.field == "api_key" and _there(api_key_file):
         path = str(api_key_file)
     return _read_secret(file_name, Path(path)) if path is not None else text
+
+
+def _there(path: Path) -> bool:
+    """Whether there is a file, or something that must be mended before one can tell."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _read_secret(name: str, path: Path) -> str:
@@ -247,9 +267,16 @@ def _cross(s: Settings) -> Iterator[Problem]:
     yield from _market(s)
     for network in s.trusted_proxies:
         try:
-            ipaddress.ip_network(network)
+            everybody = ipaddress.ip_network(network).prefixlen == 0
         except ValueError:
-            yield _problem("trusted_proxies", network, "must be addresses or networks", "write 10.0.0.0/8 or 127.0.0.1")
+            everybody = True
+        if everybody:
+            yield _problem(
+                "trusted_proxies",
+                network,
+                "must be addresses or networks, not everybody",
+                "write 10.0.0.0/8 or 127.0.0.1",
+            )
     for low, high in _ORDERED:
         if getattr(s, low) > getattr(s, high):
             rule = f"must not be greater than {PREFIX}{high.upper()} ({getattr(s, high)})"
@@ -259,13 +286,14 @@ def _cross(s: Settings) -> Iterator[Problem]:
 def _credentials(s: Settings) -> Iterator[Problem]:
     if s.api_key and (fault := check_key(s.api_key)):
         yield _problem("api_key", None, fault, "make one: python3 -c 'import secrets; print(secrets.token_hex(32))'")
-    if s.admin_password and len(s.admin_password) < _MIN_PASSWORD:
-        yield _problem("admin_password", None, f"must have at least {_MIN_PASSWORD} characters", "choose a longer one")
+    if s.admin_password and (fault := check_password(s.admin_password)):
+        yield _problem("admin_password", None, fault, "choose a long one that nobody else has")
     if not s.auth and not _loopback(s.host):
         yield _problem("auth", "false", f"is allowed on loopback only, not on {s.host}", "listen on 127.0.0.1")
 
 
 def _market(s: Settings) -> Iterator[Problem]:
+    yield from _amounts(s)
     if s.market_source.startswith("binance"):
         yield _problem("market_source", s.market_source, "is not available in this version", "use sim or replay")
     if s.execution_mode != "sim_engine":
@@ -277,6 +305,17 @@ def _market(s: Settings) -> Iterator[Problem]:
     for name in s.replay_file:
         if not Path(name).is_file():
             yield _problem("replay_file", name, "must name an existing file", "correct the path")
+
+
+def _amounts(s: Settings) -> Iterator[Problem]:
+    for asset, text in s.balances.items():
+        if Decimal(text) > _MAX_AMOUNT:
+            yield _problem("paper_balances", f"{asset}={text}", f"must be at most {_MAX_AMOUNT}", "give less")
+    for text in s.instruments:
+        tick, lot = map(Decimal, text.split("/")[3:])
+        if not (0 < tick <= _MAX_AMOUNT and 0 < lot <= _MAX_AMOUNT):
+            rule = f"must have a tick and a lot above 0 and at most {_MAX_AMOUNT}"
+            yield _problem("instruments", text, rule, "write e.g. BTCUSDT/BTC/USDT/0.01/0.00001")
 
 
 _ORDERED = (

@@ -32,6 +32,8 @@ _KEY = re.compile(r"[A-Za-z0-9._~+/=-]{43,256}")
 _HEX = re.compile(r"[0-9A-Fa-f]+")
 _HEX_DIGITS = 64
 _MIN_DISTINCT = 10
+_MIN_PASSWORD = 16
+_MIN_DISTINCT_PASSWORD = 6
 
 
 class Variable(msgspec.Struct, frozen=True):
@@ -148,9 +150,22 @@ def unknown_variables(given: Mapping[str, str], variables: Iterable[Variable]) -
             yield Problem(name, None, "is not a setting", f"did you mean {near[0]}?" if near else "remove it")
 
 
+def check_password(password: str) -> str | None:
+    """What is wrong with a password, None when it may be good."""
+    if len(password) < _MIN_PASSWORD:
+        return f"must have at least {_MIN_PASSWORD} characters"
+    if _is_placeholder(password) or len(set(password)) < _MIN_DISTINCT_PASSWORD:
+        return "is a placeholder"
+    return None
+
+
+def _is_placeholder(text: str) -> bool:
+    return any(word in text.lower() for word in _PLACEHOLDERS) or text in (text * 2)[1:-1]
+
+
 def check_key(key: str) -> str | None:
     """What is wrong with an API key's text, None when it can be a random one of 256 bit."""
-    if any(word in key.lower() for word in _PLACEHOLDERS) or len(set(key)) < _MIN_DISTINCT or key in (key * 2)[1:-1]:
+    if _is_placeholder(key) or len(set(key)) < _MIN_DISTINCT:
         return "is a placeholder"
     if not _KEY.fullmatch(key) or (_HEX.fullmatch(key) and len(key) < _HEX_DIGITS):
         return "must be a random key of at least 256 bit: 64 hexadecimal digits, or 43 of base64"

@@ -170,3 +170,57 @@ def test_no_secret_is_shown() -> None:
     assert "hunter2secret" not in shown
     assert "topsecret" not in shown
     assert all(KEY[:60] not in p for p in refused(API_KEY=KEY[:60]))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("POSTGRES_DSN", "postgres//veloz:TOPSECRET@db/veloz"),
+        ("POSTGRES_DSN", "TOPSECRET"),
+        ("REDIS_URL", "redis://:TOPSECRET@cache:port/0"),
+        ("REDIS_URL", "redis://:TOPSECRET@cache:6379/zero"),
+        ("ADMIN_PASSWORD", "changeme-TOPSECRET-changeme"),
+        ("ADMIN_PASSWORD", " " * 20),
+        ("ADMIN_PASSWORD", "12121212121212121212"),
+    ],
+)
+def test_a_secret_that_cannot_be_used_is_refused_and_not_shown(name: str, value: str) -> None:
+    (problem,) = refused(**{name: value})
+    assert problem.startswith(f"VELOZ_{name} ")
+    assert "TOPSECRET" not in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("POSTGRES_DSN", "host=/run/pg dbname=veloz user=veloz"),
+        ("POSTGRES_DSN", "postgresql://veloz@/veloz?host=%2Frun%2Fpg"),
+        ("POSTGRES_DSN", "postgresql://veloz@a:5432,b:5432/veloz?target_session_attrs=read-write"),
+        ("REDIS_URL", "redis://cache"),
+        ("REDIS_URL", "rediss://user:p%40ss@cache:6380/1?ssl_cert_reqs=required"),
+        ("REDIS_URL", "unix:///run/valkey.sock?db=0"),
+        ("REDIS_URL", "redis://[::1]:6379"),
+        ("ADMIN_PASSWORD", "correct horse battery staple"),
+    ],
+)
+def test_the_usual_forms_of_secrets_are_taken(name: str, value: str) -> None:
+    assert getattr(load(**{name: value}), name.lower()) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PAPER_BALANCES", "USDT=999999999999"),
+        ("INSTRUMENTS", "BTCUSDT/BTC/USDT/0/0.001"),
+        ("INSTRUMENTS", "BTCUSDT/BTC/USDT/0.01/0"),
+        ("TRUSTED_PROXIES", "0.0.0.0/0"),
+        ("TRUSTED_PROXIES", "::/0"),
+    ],
+)
+def test_a_value_that_would_fail_later_or_trust_everybody_is_refused(name: str, value: str) -> None:
+    (problem,) = refused(**{name: value})
+    assert problem.startswith(f"VELOZ_{name}={value!r} must ")
+
+
+def test_a_revoked_keys_stream_cannot_be_set_to_outlive_five_seconds() -> None:
+    assert "STREAM_RECHECK" in refused(STREAM_RECHECK="4")[0]

@@ -162,3 +162,9 @@ async def test_a_gateway_that_is_still_starting_leaves_at_once(postgres: str, nu
         started.send_signal(number)
         async with asyncio.timeout(5):
             assert await started.wait() == 0
+
+
+async def test_a_connection_string_that_cannot_be_read_is_not_repeated() -> None:
+    text = await refused(POSTGRES_DSN="host=db password TOPSECRET", PORT="0")
+    assert "VELOZ_POSTGRES_DSN" in text
+    assert "TOPSECRET" not in text
