@@ -11,12 +11,15 @@ import msgspec
 from aiohttp import web
 
 from app import audit
+from app.address import site
 from app.admission import charge, failed_login
 from app.auth import COOKIE, NOBODY, SECURE_COOKIE
 from app.borrow import borrowed
 from app.errors import AuthenticationRequired, BadParams, Forbidden, InvalidToken, NotFound, VelozError
 from app.key_store import PASSWORD_KEY
+from app.keys import ADDRESS
 from app.operation import Call, answer
+from app.ratelimit import Charge
 from app.roles import Principal, Role
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -60,10 +63,13 @@ async def create(call: Call[Any, Any]) -> web.Response:
 
 
 async def login(call: Call[Any, LoginBody]) -> web.Response:
-    """A session for the configured admin. Raises NotFound where no password is configured."""
+    """A session for the configured admin. Raises NotFound where no password is configured, RateLimitExceeded."""
     settings = call.services.settings
     if not settings.admin_password or not settings.auth:
         raise NotFound("log-in by password is off; make a session with an API key at /api/auth/session")
+    # Before the password is looked at: past the limit even the right one is refused, or guessing could go on.
+    attempt = Charge(f"password:{site(call.request[ADDRESS])}", 1, call.services.config.rate_limit_login)
+    await charge(call.request, call.services, [attempt])
     user = hmac.compare_digest(_hashed(call.body.user_id), _hashed(settings.admin_user))
     password = hmac.compare_digest(_hashed(call.body.password), _hashed(settings.admin_password))
     if not (user and password):

@@ -141,6 +141,23 @@ async def test_failed_log_ins_are_limited_by_address_and_noted(make_gateway: Mak
         assert gateway.rows("SELECT count(*) FROM audit WHERE action = 'session.failed'") == [(3,)]
 
 
+async def test_past_the_limit_the_right_password_is_refused_too(make_gateway: MakeGateway) -> None:
+    async with make_gateway(ADMIN_PASSWORD=PASSWORD, RATE_LIMIT_LOGIN="3") as gateway:
+        right, wrong = ({"user_id": "admin", "password": word} for word in (PASSWORD, "wrong"))
+        replies = await asyncio.gather(*(gateway.post("/api/auth/login", wrong, headers={}) for _ in range(20)))
+        assert sum(reply.status == 401 for reply in replies) == 3
+        (await gateway.post("/api/auth/login", right, headers={})).refused(429, "rate_limit_exceeded")
+        assert (await gateway.get("/api/market")).status == 200, "a key from the same address goes on"
+
+
+async def test_a_wrong_key_does_not_lock_the_password_out(make_gateway: MakeGateway) -> None:
+    async with make_gateway(ADMIN_PASSWORD=PASSWORD, RATE_LIMIT_LOGIN="3") as gateway:
+        for _ in range(4):
+            await gateway.get("/api/market", headers={"X-API-Key": "0" * 64})
+        right = {"user_id": "admin", "password": PASSWORD}
+        assert (await gateway.post("/api/auth/login", right, headers={})).status == 200
+
+
 async def test_a_key_over_its_limit_is_refused_until_the_time_that_is_told(make_gateway: MakeGateway) -> None:
     async with make_gateway(RATE_LIMIT_KEY="20", RATE_LIMIT_WINDOW="2") as gateway:
         replies = await asyncio.gather(*(gateway.get("/api/market") for _ in range(40)))
