@@ -19,6 +19,7 @@ from app.keys import Services
 from app.middleware import finish
 from app.operation import Call
 from app.paging import rows_of
+from app.params import TOKEN
 from app.roles import Role
 
 _LOG = logging.getLogger("veloz.stream")
@@ -78,6 +79,8 @@ async def _start_id(call: Call[StreamQuery, Any]) -> str | None:
     if given is not None and not (_ID.fullmatch(given) and int(given) < 2**63):
         raise BadParams("last_id must be the id of an event: a whole number")
     account = call.account(call.query.account)
+    if not TOKEN.fullmatch(account):
+        raise BadParams(f"account must be {ALL} or 1 to 64 of the characters A-Z a-z 0-9 . _ : / -")
     pool = call.services.exchange.pool
     if not await rows_of(pool, "SELECT 1 FROM accounts WHERE account = %s", (account,)):
         raise NotFound(f"there is no account {account!a}")

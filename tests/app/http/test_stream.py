@@ -129,3 +129,8 @@ async def test_a_reader_that_stalls_is_cut_off_and_others_are_served(make_gatewa
 
 async def count(gauge: Gauge, value: int) -> bool:
     return sum(sample.value for metric in gauge.collect() for sample in metric.samples) == value
+
+
+@pytest.mark.parametrize("account", ["%00", "a%0A", "a%20b", "**", "%ff", "x" * 65])
+async def test_an_account_that_is_no_name_is_refused(gateway: Gateway, account: str) -> None:
+    (await gateway.get(f"/api/stream?account={account}")).refused(400, "bad_params")
