@@ -51,7 +51,7 @@ class Exchange:
 
     def __init__(self, config: ExchangeConfig, feed: Feed | None, metrics: CoreMetrics) -> None:
         self.pool: Pool = make_pool(config.postgres_dsn, size=config.pool_size, timeout=config.lookup_timeout)
-        self.hub = EventHub(self.pool)
+        self.hub = EventHub(self.pool, lambda: self._supervisor.led_elsewhere)
         self._config = config
         self._metrics = metrics
         self._publisher = Publisher(self.hub, metrics)

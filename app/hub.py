@@ -7,7 +7,7 @@ behind the ring reads the log. So a stalled reader costs nothing, and none can m
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
@@ -23,6 +23,7 @@ from app.subscriptions import AccountSubscription, GlobalSubscription
 __all__ = ["EventHub", "LogEntry", "StreamItem", "Subscription"]
 
 READ_SECONDS: Final = 1.5
+_HEAD: Final = b"SELECT seq FROM accounts WHERE account = %s"
 
 
 class LogEntry(msgspec.Struct, frozen=True):
@@ -45,9 +46,13 @@ class Subscription(Protocol):
 
 
 class EventHub:
-    """Where committed events are published and followed; on one event loop."""
+    """Where committed events are published and followed; on one event loop.
 
-    def __init__(self, pool: Pool) -> None:
+    `led_elsewhere` tells that another gateway commits now: what it does is read from the log.
+    """
+
+    def __init__(self, pool: Pool, led_elsewhere: Callable[[], bool]) -> None:
+        self.led_elsewhere = led_elsewhere
         self.markets = Ring()
         self.market_signal = Signal()
         self.log_signal = Signal()
@@ -96,9 +101,12 @@ class EventHub:
         An `after_seq` that was pruned or is above the head gives one `reset` item with the head as id first.
         Raises NotFound when there is no such account, ExecutionUnavailable before the first recovery.
         """
-        if not self._rings:
+        if self.led_elsewhere():
+            head = await self.head(account)
+            after_seq = head if after_seq is None else after_seq
+        elif not self._rings:
             raise ExecutionUnavailable("the accounts are being recovered")
-        if account not in self._rings:
+        elif account not in self._rings:
             raise NotFound(f"there is no account {account}")
         yield AccountSubscription(self, account, after_seq)
 
@@ -110,6 +118,13 @@ class EventHub:
         A cursor whose events were pruned, or that lies in the future, gives one `reset` item first.
         """
         yield await GlobalSubscription.open(self, cursor)
+
+    async def head(self, account: str) -> int:
+        """The account's last event in the database, published or not. NotFound, ExecutionUnavailable."""
+        found = await self.read(_HEAD, (account,))
+        if not found:
+            raise NotFound(f"there is no account {account}")
+        return int(found[0][0])
 
     async def read(self, query: bytes, values: Sequence[object]) -> list[tuple[Any, ...]]:
         """Rows from the log; ExecutionUnavailable when the database does not answer."""

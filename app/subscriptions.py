@@ -9,7 +9,7 @@ import base64
 import binascii
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
@@ -45,6 +45,9 @@ class Hub(Protocol):
     log_signal: Signal
     last_xid: int
     version: int
+    led_elsewhere: Callable[[], bool]
+
+    async def head(self, account: str) -> int: ...
 
     def ring(self, account: str) -> Ring: ...
 
@@ -97,19 +100,26 @@ class AccountSubscription(_Subscription):
 
     async def _durable(self) -> list[StreamItem]:
         ring = self._hub.ring(self._account)
-        if self._position == ring.head:
+        elsewhere = self._hub.led_elsewhere()
+        if self._position == ring.head and not elsewhere:
             return []
-        if self._position > ring.head:
-            return self._reset(ring.head)
+        if self._position > ring.head or elsewhere:  # what is committed may not be published here, now or ever
+            head = await self._hub.head(self._account)
+            if self._position > head:
+                return self._reset(head)
+            return await self._logged(head) if elsewhere and self._position < head else []
         items = ring.after(self._position)
         if items is None:
-            values = (self._account, self._position, ring.head, PAGE)
-            rows = await self._hub.read(_ACCOUNT_PAGE, values)
-            if not rows or rows[0][0] != self._position + 1:
-                return self._reset(ring.head)
-            items = [StreamItem(str(seq), kind, payload.encode()) for seq, kind, payload in rows]
+            return await self._logged(ring.head)
         self._position += len(items)
         return items
+
+    async def _logged(self, head: int) -> list[StreamItem]:
+        rows = await self._hub.read(_ACCOUNT_PAGE, (self._account, self._position, head, PAGE))
+        if not rows or rows[0][0] != self._position + 1:
+            return self._reset(head)
+        self._position += len(rows)
+        return [StreamItem(str(seq), kind, payload.encode()) for seq, kind, payload in rows]
 
     def _reset(self, head: int) -> list[StreamItem]:
         self._position = head

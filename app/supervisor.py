@@ -108,6 +108,11 @@ class Supervisor:
             raise ExecutionUnavailable(f"orders cannot be taken now; {name}: {detail}")
         return self.tenure
 
+    @property
+    def led_elsewhere(self) -> bool:
+        """Whether another gateway owns the accounts, as far as we know."""
+        return self.tenure is None and self._fault[0] == "leases"
+
     async def next_tenure(self) -> Tenure:
         """The tenure there is, or the next one."""
         while self.tenure is None:
