@@ -31,6 +31,7 @@ from app.wire import RISK_REASONS, amend_line, answer_of, cancel_all_line, cance
 __all__ = ["Component", "Exchange", "StartRefused"]
 
 MAIN: Final = "main"
+_OPEN: Final = b"SELECT account, client_order_id, status FROM orders WHERE status IN ('ACCEPTED', 'PARTIALLY_FILLED')"
 
 T = TypeVar("T")
 _answer = msgspec.json.Decoder(Answer).decode
@@ -58,7 +59,7 @@ class Exchange:
         self.markets: dict[str, MarketView] = self._publisher.markets
         self._lookup = OrderLookup(self.pool, config.lookup_timeout)
         self._supervisor = Supervisor(
-            config, feed.symbols if feed else (), metrics, self._publisher.publish, self._prepare, self.hub.resume
+            config, feed.symbols if feed else (), metrics, self._publisher.publish, self._prepare, self._recovered
         )
         self._accounts = Accounts(self.pool, self._supervisor.current)
         self._feeder = Feeder(feed, config.max_feed_in_flight, self._supervisor.next_tenure) if feed else None
@@ -335,8 +336,15 @@ class Exchange:
 
     # What the supervisor calls.
 
+    def _recovered(self, heads: dict[str, int]) -> None:
+        self._publisher.orders.forget()
+        self.hub.resume(heads)
+
     async def _prepare(self, tenure: Tenure) -> None:
         await self.pool.check()  # connections to a server that is gone would each fail one request
+        async with self.pool.connection() as connection:
+            rows = await (await connection.execute(_OPEN)).fetchall()
+        self._publisher.orders.restored(((account, order), Status(status)) for account, order, status in rows)
         if MAIN not in tenure.limits:
             await open_account(tenure, MAIN, self._config.paper_balances, Limits())
 

@@ -13,8 +13,12 @@ class CoreMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.orders = Counter("veloz_orders", "Orders that the engine accepted or rejected", registry=registry)
-        self.orders_by_status = Counter(
-            "veloz_orders_by_status", "Order states committed", ["status"], registry=registry
+        # A gauge, because a counter's name would end in _total; app/order_counts.py keeps it.
+        self.orders_by_status = Gauge(
+            "veloz_orders_by_status",
+            "Orders by status: open ones now, closed ones since the start",
+            ["status"],
+            registry=registry,
         )
         self.market_events = Counter("veloz_market_events", "Market events", ["symbol"], registry=registry)
         self.rejects = Counter("veloz_risk_rejects", "Orders refused by a risk check", ["reason"], registry=registry)

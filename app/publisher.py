@@ -11,6 +11,7 @@ from app.hub import EventHub
 from app.market_view import MarketView
 from app.metrics_core import CoreMetrics
 from app.money import from_decimal
+from app.order_counts import OrderCounts
 from app.wal_rows import Append
 from app.wire import decode_market, decode_order_state
 
@@ -22,6 +23,7 @@ class Publisher:
 
     def __init__(self, hub: EventHub, metrics: CoreMetrics) -> None:
         self.markets: dict[str, MarketView] = {}
+        self.orders = OrderCounts(metrics.orders_by_status)
         self._hub = hub
         self._metrics = metrics
 
@@ -34,7 +36,8 @@ class Publisher:
                 self._metrics.orders.inc()
             for entry in append.entries:
                 if entry.type == "order_state":
-                    self._metrics.orders_by_status.labels(decode_order_state(entry.payload).status).inc()
+                    state = decode_order_state(entry.payload)
+                    self.orders.changed((entry.account, state.client_order_id), state.status)
             for event in append.others:
                 if event.type == "market":
                     self._market(event.payload)

@@ -243,11 +243,32 @@ async def test_the_metrics_that_dashboards_ask_for_are_there(gateway: Gateway) -
 
     await until(market_seen, 5)
     page = (await gateway.get("/metrics")).text
-    for name in (
+    assert "_created" not in page
+    for line in (
         "veloz_orders_total 1.0",
-        "veloz_orders_by_status",
-        "veloz_websocket_connections",
-        "veloz_websocket_reconnects",
+        'veloz_orders_by_status{status="ACCEPTED"} 1.0',
+        'veloz_orders_by_status{status="FILLED"} 0.0',
+        "veloz_websocket_connections 0.0",
+        "veloz_websocket_reconnects 0.0",
+        'veloz_http_request_seconds_count{method="POST",route="/api/order",status="200"} 1.0',
     ):
-        assert name in page
-    assert 'veloz_http_request_seconds_count{method="POST",route="/api/order",status="200"} 1.0' in page
+        assert f"\n{line}\n" in page
+
+
+async def test_open_orders_are_counted_right_through_cancels_and_restarts(make_gateway: MakeGateway) -> None:
+    def counted(page: str, status: str) -> bool:
+        return f'\nveloz_orders_by_status{{status="{status}"}} 1.0\n' in page
+
+    async with make_gateway() as gateway:
+        for name in ("a", "b"):
+            assert (await gateway.order(client_order_id=name)).status == 200
+        await gateway.post("/api/cancel", {"client_order_id": "a"})
+        page = (await gateway.get("/metrics")).text
+        assert counted(page, "ACCEPTED")
+        assert counted(page, "CANCELLED")
+    async with make_gateway() as gateway:
+        assert counted((await gateway.get("/metrics")).text, "ACCEPTED")
+        await gateway.post("/api/cancel", {"client_order_id": "b"})
+        page = (await gateway.get("/metrics")).text
+        assert not counted(page, "ACCEPTED")
+        assert counted(page, "CANCELLED")
