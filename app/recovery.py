@@ -93,7 +93,10 @@ def run_checkpoints(dsn: str, timeout: float, least: int) -> None:
 async def _read_and_check(connection: Connection, *, from_start: bool) -> tuple[Tables, dict[str, Replay]]:
     async with connection.transaction():
         await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        tables = await read_tables(connection)
+        try:
+            tables = await read_tables(connection)
+        except (LookupError, ValueError, TypeError, AttributeError) as error:
+            raise RecoveryMismatch("*", f"the tables hold what cannot be: {error!r}") from error
         assets, replays = tables.assets(), {}
         for name, account in tables.accounts.items():
             replays[name] = await replay(connection, account, assets, from_start=from_start)

@@ -115,6 +115,22 @@ async def test_damage_is_found_and_named(running: Running, connection: Connectio
     assert await rows(connection, b"SELECT 1 FROM orders WHERE client_order_id = 'new'") == []
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE balances SET account = 'nobody' WHERE asset = 'BTC'",
+        'UPDATE accounts SET limits = \'{"max_notional":"much"}\'',
+        'UPDATE accounts SET limits = \'{"no_limit":"1"}\'',
+        "UPDATE accounts SET limits = '[]'",
+    ],
+)
+async def test_rows_that_cannot_be_read_are_damage_too(running: Running, connection: Connection, damage: str) -> None:
+    await change(connection, damage)
+    async with running() as exchange:
+        assert not exchange.ready
+        assert "the tables hold what cannot be" in exchange.components()["recovery"].detail
+
+
 async def test_repaired_damage_is_noticed_on_demand(
     running: Running, connection: Connection, config: ExchangeConfig
 ) -> None:
