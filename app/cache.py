@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from prometheus_client import Gauge
@@ -33,6 +34,7 @@ class Cache:
         self._up = up
         self._away_until = 0.0
         self._was_up: bool | None = None
+        self._looking: asyncio.Task[None] | None = None
         self.client: Redis | None = None
         if url:
             pool = BlockingConnectionPool.from_url(
@@ -50,8 +52,22 @@ class Cache:
         client = self.client
         if client is None:
             raise CacheAway("no Redis is configured (VELOZ_REDIS_URL)")
-        if time.monotonic() < self._away_until:
+        if self._was_up is False:
+            self._look_again()
             raise CacheAway("Redis did not answer a moment ago")
+        return await self._tried(client, use)
+
+    def _look_again(self) -> None:
+        """Ask in the background whether Redis is back, so that no request waits for one that hangs."""
+        looking = self._looking is not None and not self._looking.done()
+        if not looking and self.client is not None and time.monotonic() >= self._away_until:
+            self._looking = asyncio.create_task(self._look(self.client))
+
+    async def _look(self, client: Redis) -> None:
+        with suppress(CacheAway):
+            await self._tried(client, _ping)
+
+    async def _tried(self, client: Redis, use: Callable[[Redis], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(2 * self._timeout):
                 result = await use(client)
@@ -64,13 +80,12 @@ class Cache:
 
     async def ping(self) -> None:
         """Raises CacheAway."""
-
-        async def ping(client: Redis) -> bool:
-            return bool(await client.ping())
-
-        await self.run(ping)
+        await self.run(_ping)
 
     async def close(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait({self._looking})
         if self.client is not None:
             await self.client.aclose(close_connection_pool=True)
 
@@ -81,3 +96,7 @@ class Cache:
             _LOG.log(
                 logging.INFO if up else logging.WARNING, "Redis is %s", "there" if up else "away", extra={"why": why}
             )
+
+
+async def _ping(client: Redis) -> bool:
+    return bool(await client.ping())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
 
@@ -160,3 +161,17 @@ def test_the_bucket_that_the_window_begins_in_counts_whole() -> None:
     assert used == 1
     assert wait == pytest.approx(0.5)
     assert window.ask(61.0, 60.0, charge)[0] == 0
+
+
+async def test_a_redis_that_hangs_delays_requests_once_and_then_none() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # nobody accepts, as from a stopped process
+        hanging = cache(f"redis://127.0.0.1:{server.getsockname()[1]}", retry=0.1)
+        limiter, took = Limiter(hanging, 60), []
+        for _ in range(20):
+            begun = time.perf_counter()
+            assert (await limiter.use([Charge("key:a", 1, 100)])).allowed
+            took.append(time.perf_counter() - begun)
+            await asyncio.sleep(0.03)  # the pause after a failure passes several times
+        await hanging.close()
+    assert took[0] < 0.45
+    assert max(took[1:]) < 0.1
