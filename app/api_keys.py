@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from app.errors import BadParams
-from app.key_store import Key
+from app.key_store import FIRST_KEY, PASSWORD_KEY, Key
 from app.login import Done
 from app.operation import Call
 from app.params import Token
@@ -91,5 +91,8 @@ async def revoke(call: Call[RevokeQuery, RevokeBody]) -> Done:
     named = {str(key_id) for key_id in (call.query.key_id, call.body.key_id) if key_id is not None}
     if len(named) != 1:
         raise BadParams("name one key_id, in the query or in the body")
-    await call.services.keys.revoke(named.pop(), None, call.actor)
+    settings = call.services.settings
+    texts = {FIRST_KEY: settings.api_key, PASSWORD_KEY: settings.admin_password}
+    configured = {key_id for key_id, text in texts.items() if text}
+    await call.services.keys.revoke(named.pop(), configured, call.actor)
     return Done()

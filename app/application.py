@@ -167,6 +167,8 @@ async def _register(services: Services) -> None:
         await keys.register(PASSWORD_KEY, secrets.token_hex(32), "main")
     else:
         await keys.unregister(PASSWORD_KEY)
+    if settings.auth and not await keys.any_admin():
+        raise StartRefused("nobody could get in: there is no admin key; give VELOZ_API_KEY or VELOZ_API_KEY_FILE")
 
 
 async def _until_there(what: str, action: Callable[[], Awaitable[object]]) -> None:

@@ -7,7 +7,7 @@ import hmac
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from datetime import datetime
 
 import msgspec
@@ -23,6 +23,8 @@ from app.roles import Role
 TTL = 2.0
 _CACHED = 10_000
 _COLUMNS = "key_id, hash, account, role, name, created_at, revoked_at"
+# Locked in one order, so that of two who revoke each other's key one finds itself the last.
+_ADMINS = "SELECT key_id FROM api_keys WHERE role = 'admin' AND revoked_at IS NULL AND key_id <> %s ORDER BY key_id FOR UPDATE"
 FIRST_KEY = "first"
 PASSWORD_KEY = "password"  # noqa: S105 - the name of a row
 
@@ -84,15 +86,18 @@ class KeyStore:
         self._cache.pop(key.hash, None)
         return key, text
 
-    async def revoke(self, key_id: str, account: str | None, actor: Actor) -> Key:
-        """End a key, of one account or of any. Raises NotFound, and Conflict for a key that the next start would bring back."""
-        if key_id in {FIRST_KEY, PASSWORD_KEY}:
+    async def revoke(self, key_id: str, configured: Container[str], actor: Actor) -> Key:
+        """End a key. Raises NotFound, and Conflict for one that the next start brings back and for the last admin key."""
+        if key_id in configured:
             raise Conflict(f"{key_id!r} comes from the configuration; change it there and restart")
         async with borrowed(self._pool()) as connection, connection.transaction():
+            rows = await connection.execute(_ADMINS, (PASSWORD_KEY,))
+            if [row[0] for row in await rows.fetchall()] == [key_id]:
+                raise Conflict(f"{key_id!r} is the last admin key; make another one first")
             rows = await connection.execute(
                 "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now())"  # noqa: S608 - a constant
-                f" WHERE key_id = %(k)s AND (%(a)s::text IS NULL OR account = %(a)s) RETURNING {_COLUMNS}",
-                {"k": key_id, "a": account},
+                f" WHERE key_id = %s RETURNING {_COLUMNS}",
+                (key_id,),
             )
             row = await rows.fetchone()
             if row is None:
@@ -119,6 +124,12 @@ class KeyStore:
             await _insert(connection, key_id, text, account, Role.ADMIN, "from the configuration")
             await audit.record(connection, audit.SYSTEM, "key.created", key_id=key_id, account=account, role="admin")
         self._cache.clear()
+
+    async def any_admin(self) -> bool:
+        """Whether there is a key with which an admin can get in."""
+        async with borrowed(self._pool()) as connection:
+            rows = await connection.execute("SELECT FROM api_keys WHERE role = 'admin' AND revoked_at IS NULL LIMIT 1")
+            return await rows.fetchone() is not None
 
     async def unregister(self, key_id: str) -> None:
         """End the key of a fixed id, whose configuration is gone."""

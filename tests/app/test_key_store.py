@@ -76,16 +76,16 @@ async def test_a_revoked_key_is_dead_at_once_here_and_within_two_seconds_elsewhe
     elsewhere = KeyStore(lambda: pool)
     key, text = await keys.create("main", Role.TRADER, "", ME)
     assert await elsewhere.by_text(text) is not None
-    await keys.revoke(key.key_id, None, ME)
+    await keys.revoke(key.key_id, (), ME)
     assert await keys.by_text(text) is None
     await gone(lambda: elsewhere.by_text(text), 2.5)
 
 
 async def test_creating_and_revoking_leave_a_trail(keys: KeyStore, database: str) -> None:
     key, _ = await keys.create("main", Role.VIEWER, "", ME)
-    await keys.revoke(key.key_id, None, ME)
+    await keys.revoke(key.key_id, (), ME)
     with pytest.raises(NotFound):
-        await keys.revoke("nothing", None, ME)
+        await keys.revoke("nothing", (), ME)
     with psycopg.connect(database) as connection:
         rows = connection.execute("SELECT actor, address, request_id, action FROM audit ORDER BY id").fetchall()
     assert rows == [("tester", "127.0.0.1", "r1", "key.created"), ("tester", "127.0.0.1", "r1", "key.revoked")]
@@ -100,7 +100,23 @@ async def test_the_configured_key_replaces_the_one_before_it(keys: KeyStore) -> 
     assert found is not None
     assert found.role is Role.ADMIN
     with pytest.raises(Conflict):
-        await keys.revoke(FIRST_KEY, None, ME)
+        await keys.revoke(FIRST_KEY, {FIRST_KEY}, ME)
+
+
+async def test_a_first_key_that_is_configured_no_more_can_be_revoked(keys: KeyStore) -> None:
+    await keys.register(FIRST_KEY, "a" * 64, "main")
+    await keys.create("main", Role.ADMIN, "", ME)
+    await keys.revoke(FIRST_KEY, (), ME)
+    assert await keys.by_text("a" * 64) is None
+
+
+async def test_the_last_admin_key_stays_whoever_revokes(keys: KeyStore) -> None:
+    a, _ = await keys.create("main", Role.ADMIN, "", ME)
+    b, _ = await keys.create("other", Role.ADMIN, "", ME)
+    await keys.create("main", Role.TRADER, "", ME)
+    ended = await asyncio.gather(*(keys.revoke(key.key_id, (), ME) for key in (a, b)), return_exceptions=True)
+    assert sorted(type(end).__name__ for end in ended) == ["Conflict", "Key"]
+    assert await keys.any_admin()
 
 
 async def test_lookups_of_unknown_keys_do_not_fill_the_memory(keys: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +166,7 @@ async def test_a_revoked_key_kills_its_sessions(keys: KeyStore, sessions: Sessio
     principal = await authenticator.identify(Credential(token, bearer=True))
     assert (principal.key_id, principal.role) == (key.key_id, Role.TRADER)
     assert await authenticator.still(principal)
-    await keys.revoke(key.key_id, None, ME)
+    await keys.revoke(key.key_id, (), ME)
     assert not await authenticator.still(principal)
     with pytest.raises(InvalidToken):
         await authenticator.identify(Credential(token, bearer=True))

@@ -168,3 +168,8 @@ async def test_a_connection_string_that_cannot_be_read_is_not_repeated() -> None
     text = await refused(POSTGRES_DSN="host=db password TOPSECRET", PORT="0")
     assert "VELOZ_POSTGRES_DSN" in text
     assert "TOPSECRET" not in text
+
+
+async def test_a_start_without_any_admin_key_is_refused(database: str, engine_binary: Path) -> None:
+    text = await refused(POSTGRES_DSN=database, ENGINE=str(engine_binary), PORT="0")
+    assert "VELOZ_API_KEY" in text
