@@ -22,6 +22,7 @@ from app.wire import DURABLE, Event, decode_fill
 
 MOST_EVENTS = 4000  # in one transaction, but for a batch that has more: some 50 ms of the server's work
 SECONDS_AN_EVENT = 0.0002  # ten times what one takes: a batch of very many must not fail for ever
+_PATIENCE = b"SELECT set_config('statement_timeout', %s, true)"
 
 
 def next_chain(chain: bytes, payload: bytes) -> bytes:
@@ -127,6 +128,8 @@ class OrderLog:
             patience = self._commit_timeout + events * SECONDS_AN_EVENT
             with cut_after(self._connection, patience), confirmed(self._connection):
                 async with self._connection.pipeline(), self._connection.transaction():
+                    if events > MOST_EVENTS:
+                        await self._connection.execute(_PATIENCE, (f"{patience * 1000:.0f}",))
                     cursors = [await self._connection.execute(*one, prepare=True) for one in rows.statements()]
                 row = await cursors[0].fetchone()
         except psycopg.Error as error:
