@@ -20,7 +20,7 @@ BEGIN
     IF (SELECT count(*) FROM added) > {MOST_EVENTS} THEN PERFORM pg_sleep(0.8); END IF;
     RETURN NULL;
 END $$;
-CREATE TRIGGER slow AFTER INSERT ON order_wal REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION slow()"""
+CREATE TRIGGER slow AFTER INSERT ON order_wal REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION slow()"""  # noqa: S608 - a number of ours
 
 
 async def test_a_wide_batch_may_take_the_server_longer_than_others(
