@@ -144,9 +144,9 @@ async def test_events_of_a_lost_commit_answer_still_reach_the_reader(exchange: A
 
 async def test_a_stream_goes_on_while_another_gateway_leads(
     exchange: TestExchange,
-    running: Any,
+    running: Any,  # noqa: ANN401
     config: ExchangeConfig,
-    connection: Connection,  # noqa: ANN401
+    connection: Connection,
 ) -> None:
     async with exchange.hub.subscribe("main", None) as early:
         await submit(exchange, 1)
