@@ -43,7 +43,9 @@ from app.streams import Streams
 
 _LOG = logging.getLogger("veloz")
 _RETRY = 0.5
-_CLOSE_TIMEOUT = 5.0
+_HURRY_TIMEOUT = 5.0
+# aiohttp waits so long for handlers to end, and so long again after it told them to; with the drain at most 25 s.
+_CLOSE_TIMEOUT = 2.0
 
 
 def exchange_config(settings: Settings) -> ExchangeConfig:
@@ -211,7 +213,7 @@ async def _main(settings: Settings) -> None:
     hurried.cancel()
     if not served.done():
         served.cancel()
-        await asyncio.wait({served}, timeout=_CLOSE_TIMEOUT)
+        await asyncio.wait({served}, timeout=_HURRY_TIMEOUT)
     elif not served.cancelled():
         served.result()
 

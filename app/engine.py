@@ -28,6 +28,9 @@ T = TypeVar("T")
 _DONE = b'{"type":"done","req":'
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
+# A terminal's Ctrl-C and systemd's SIGTERM go to the whole group; the engine is needed until the gateway has drained.
+_DEAF = ("env", "--ignore-signal=INT,TERM")
+
 
 class EngineLost(Exception):
     """The engine ended, hangs or speaks nonsense; the message says which."""
@@ -77,7 +80,9 @@ class Engine(asyncio.SubprocessProtocol):
         if not os.access(path, os.X_OK):
             raise StartRefused(f"there is no engine at {path}; build it, or name another path")
         try:
-            await engine._loop.subprocess_exec(lambda: engine, *bound_to_us([str(path)], SIGKILL), env=environment())
+            await engine._loop.subprocess_exec(
+                lambda: engine, *bound_to_us([*_DEAF, str(path)], SIGKILL), env=environment()
+            )
         except OSError as error:
             raise StartRefused(f"the engine {path} cannot be started: {error.strerror}") from error
         try:

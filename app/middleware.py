@@ -96,6 +96,8 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         response = await _answered(request, handler, services, request_id)
         if not response.prepared:
+            if services.lifecycle.draining:
+                response.force_close()  # the next request goes to another gateway, not to a connection about to end
             finish(request, response)
             labels = (
                 request.method if request.get(ROUTE) else "other",

@@ -43,6 +43,7 @@ async def process(**variables: str) -> AsyncIterator[asyncio.subprocess.Process]
         env=environ | {f"VELOZ_{name}": value for name, value in variables.items()},
         stderr=asyncio.subprocess.PIPE,
         limit=1 << 20,
+        start_new_session=True,
     )
     try:
         yield started
@@ -79,12 +80,14 @@ async def test_sigterm_drains_and_the_next_start_has_all_state(
         async with client.post("/api/order", json=order) as placed:
             answer = await placed.text()
         async with client.get("/api/stream") as stream:
-            first.send_signal(signal.SIGTERM)
+            os.killpg(first.pid, signal.SIGTERM)  # as systemd does: the engine hears it too
             begun = time.monotonic()
             text = (await stream.content.read()).decode()
         assert text.rstrip().endswith("retry: 1000")
         async with asyncio.timeout(25):
             assert await first.wait() == 0
+            assert first.stderr is not None
+            assert b"ended with signal" not in await first.stderr.read()
         assert time.monotonic() - begun < 10
     async with process(**variables), aiohttp.ClientSession(base, headers=HEADERS) as client:
         begun = time.monotonic()
@@ -173,3 +176,10 @@ async def test_a_connection_string_that_cannot_be_read_is_not_repeated() -> None
 async def test_a_start_without_any_admin_key_is_refused(database: str, engine_binary: Path) -> None:
     text = await refused(POSTGRES_DSN=database, ENGINE=str(engine_binary), PORT="0")
     assert "VELOZ_API_KEY" in text
+
+
+async def test_a_gateway_that_leaves_asks_its_clients_to_go(make_gateway: MakeGateway) -> None:
+    async with make_gateway() as gateway:
+        assert "Connection" not in (await gateway.get("/api/market")).headers
+        gateway.services.lifecycle.draining = True
+        assert (await gateway.get("/api/market")).headers["Connection"] == "close"
