@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
+from app.address import is_loopback
 from app.errors import AuthenticationRequired, Forbidden, InvalidApiKey, InvalidToken
 from app.key_store import Key, KeyStore, digest
 from app.roles import Principal, Role
@@ -66,6 +67,15 @@ def check_origin(request: web.Request) -> None:
         )
 
 
+def check_local(request: web.Request) -> None:
+    """Where nobody needs a credential, a page in a browser of this machine must not come in under a name of its own."""
+    host = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
+    if host.lower() != "localhost" and not is_loopback(host.strip("[]")):
+        raise Forbidden("without authentication the gateway answers to localhost and loopback addresses only")
+    if request.method not in _SAFE and (request.headers.keys() & {"Origin", "Sec-Fetch-Site"}):
+        check_origin(request)
+
+
 class Authenticator:
     """Turns credentials into principals. With `enabled` false everybody is an admin of `main`."""
 
@@ -77,6 +87,7 @@ class Authenticator:
     async def principal(self, request: web.Request) -> Principal:
         """Raises AuthenticationRequired, InvalidApiKey, InvalidToken, Forbidden (cross-site), SessionsUnavailable."""
         if not self.enabled:
+            check_local(request)
             return NOBODY
         credential = credential_of(request)
         if credential is None:

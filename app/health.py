@@ -17,6 +17,7 @@ from app.keys import ADDRESS
 from app.operation import Call, Nothing, answer
 from app.roles import Role
 
+_FORWARDED = {"X-Forwarded-For", "X-Real-IP", "Forwarded"}
 # Above this the process is as good as hung.
 MAX_LAG = 5.0
 
@@ -67,7 +68,7 @@ async def metrics(call: Call[Nothing, Any]) -> web.Response:
     """Read by everybody, by loopback peers, or with a key, as VELOZ_METRICS_ACCESS says."""
     access = call.services.settings.metrics_access
     # A request that a proxy passed on comes from elsewhere, whatever its peer.
-    near = is_loopback(call.request[ADDRESS]) and "X-Forwarded-For" not in call.request.headers
+    near = is_loopback(call.request[ADDRESS]) and not call.request.headers.keys() & _FORWARDED
     if access == "key" or (access == "loopback" and not near):
         await admit(call.request, call.services, Role.VIEWER, 1)
     return call.services.metrics.page()

@@ -198,6 +198,12 @@ async def test_authentication_can_be_off_on_loopback(make_gateway: MakeGateway) 
     async with make_gateway(AUTH="false") as gateway:
         assert (await gateway.get("/api/admin/accounts", headers={})).status == 200
         assert (await gateway.get("/api/config", headers={})).json["auth_enabled"] is False
+        cancel, own = {"client_order_id": "x"}, f"http://127.0.0.1:{gateway.port}"
+        for page in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}):
+            (await gateway.post("/api/cancel", cancel, headers=page)).refused(403, "forbidden")
+        (await gateway.get("/api/account", headers={"Host": "evil.example:8080"})).refused(403, "forbidden")
+        for good in ({}, {"Origin": own}, {"Host": "localhost"}, {"Host": f"[::1]:{gateway.port}"}):
+            (await gateway.post("/api/cancel", cancel, headers=good)).refused(404, "not_found")
 
 
 async def test_no_secret_is_written_anywhere(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
@@ -223,6 +229,7 @@ async def test_no_secret_is_written_anywhere(gateway: Gateway, caplog: pytest.Lo
     [
         ("loopback", {}, 200),
         ("loopback", {"X-Forwarded-For": "127.0.0.1"}, 401),
+        ("loopback", {"x-real-ip": "127.0.0.1"}, 401),
         ("open", {"X-Forwarded-For": "1.2.3.4"}, 200),
         ("key", {}, 401),
         ("key", {"X-API-Key": KEY}, 200),
