@@ -20,6 +20,7 @@ from app.middleware import finish
 from app.operation import Call
 from app.paging import rows_of
 from app.params import TOKEN
+from app.protocol import give_up_after
 from app.roles import Role
 
 _LOG = logging.getLogger("veloz.stream")
@@ -100,11 +101,10 @@ async def _open(call: Call[StreamQuery, Any]) -> web.StreamResponse:
     finish(call.request, response)
     await response.prepare(call.request)
     transport = call.request.transport
+    if transport is not None:
+        give_up_after(transport, call.services.settings.stream_stall)
     connection = transport.get_extra_info("socket") if transport is not None else None
     if connection is not None and connection.family in {socket.AF_INET, socket.AF_INET6}:
-        # A peer that acknowledges nothing, or whose window stays shut, is given up by the kernel.
-        stall = int(call.services.settings.stream_stall * 1000)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     await response.write(_retry(call.services) + _HEARTBEAT)
     return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import uuid
 from http import HTTPStatus
 from typing import Any
@@ -18,6 +19,15 @@ _LOG = logging.getLogger("veloz.http")
 MAX_LINE = 8190
 # What is still coming of a body that was refused is read for so many seconds, so that the answer is not lost.
 LINGER = 2.0
+# A peer that lets no answer through for so many seconds is given up.
+STALL = 30.0
+
+
+def give_up_after(transport: asyncio.BaseTransport, seconds: float) -> None:
+    """The kernel ends the connection when its peer acknowledges nothing, or keeps its window shut, for so long."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None and connection.family in {socket.AF_INET, socket.AF_INET6}:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(seconds * 1000))
 
 
 class EdgeProtocol(RequestHandler):
@@ -32,6 +42,7 @@ class EdgeProtocol(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        give_up_after(transport, STALL)
         self._expect_head()
 
     def data_received(self, data: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from pathlib import Path
 
 import pytest
 from prometheus_client import Gauge
@@ -134,3 +135,20 @@ async def count(gauge: Gauge, value: int) -> bool:
 @pytest.mark.parametrize("account", ["%00", "a%0A", "a%20b", "**", "%ff", "x" * 65])
 async def test_an_account_that_is_no_name_is_refused(gateway: Gateway, account: str) -> None:
     (await gateway.get(f"/api/stream?account={account}")).refused(400, "bad_params")
+
+
+async def test_a_client_that_never_reads_its_answers_is_given_up(
+    make_gateway: MakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.protocol.STALL", 0.5)
+    async with make_gateway() as gateway:
+        with socket.create_connection(("127.0.0.1", gateway.port)) as client:
+            client.sendall(b"GET /api/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 300)
+            peers = f":{client.getsockname()[1]:04X} 01 "  # established, as the server sees it
+
+            async def ended() -> bool:
+                table = Path("/proc/self/net/tcp").read_text()  # noqa: ASYNC240 - the kernel's, not a disk's
+                return f":{gateway.port:04X} 0100007F{peers}" not in table
+
+            assert not await ended()
+            await until(ended, 15)
