@@ -7,7 +7,7 @@ using namespace veloz;
 namespace {
 
 constexpr PriceQty kNone{};
-using Levels = std::vector<PriceQty>;
+using PriceLevels = std::vector<PriceQty>;
 
 Units best_price(const MarketBook& book, Side side) {
   const auto best = book.best(side);
@@ -33,7 +33,7 @@ TEST("a crossed quote clears the book and the next one counts") {
 
 TEST("the best level of a side comes last") {
   MarketBook book;
-  book.snapshot(1, Levels{{98, 1}, {99, 1}, {97, 1}}, Levels{{102, 1}, {101, 1}, {103, 1}});
+  book.snapshot(1, PriceLevels{{98, 1}, {99, 1}, {97, 1}}, PriceLevels{{102, 1}, {101, 1}, {103, 1}});
   CHECK_EQ(book.levels(Side::Buy).front().price(), 97);
   CHECK_EQ(best_price(book, Side::Buy), 99);
   CHECK_EQ(book.levels(Side::Sell).front().price(), 103);
@@ -42,54 +42,54 @@ TEST("the best level of a side comes last") {
 
 TEST("the first snapshot, and the first after a fault, brings the book into step") {
   MarketBook book;
-  CHECK(book.snapshot(5, Levels{{99, 1}}, Levels{}) == BookChange::Synced);
-  CHECK(book.snapshot(6, Levels{{99, 1}}, Levels{}) == BookChange::Changed);
-  CHECK(book.update(9, 9, Levels{}, Levels{}) == BookChange::Gap);
-  CHECK(book.snapshot(9, Levels{{99, 1}}, Levels{}) == BookChange::Synced);
+  CHECK(book.snapshot(5, PriceLevels{{99, 1}}, PriceLevels{}) == BookChange::Synced);
+  CHECK(book.snapshot(6, PriceLevels{{99, 1}}, PriceLevels{}) == BookChange::Changed);
+  CHECK(book.update(9, 9, PriceLevels{}, PriceLevels{}) == BookChange::Gap);
+  CHECK(book.snapshot(9, PriceLevels{{99, 1}}, PriceLevels{}) == BookChange::Synced);
 }
 
 TEST("an update must join the book's last id") {
   MarketBook book;
   CHECK(!book.expected_id());
-  CHECK(book.update(1, 2, Levels{{99, 1}}, Levels{}) == BookChange::Gap);
-  CHECK(book.update(3, 4, Levels{{99, 1}}, Levels{}) == BookChange::Ignored);
-  book.snapshot(10, Levels{{99, 1}}, Levels{});
-  CHECK(book.update(8, 10, Levels{{99, 7}}, Levels{}) == BookChange::Ignored);
+  CHECK(book.update(1, 2, PriceLevels{{99, 1}}, PriceLevels{}) == BookChange::Gap);
+  CHECK(book.update(3, 4, PriceLevels{{99, 1}}, PriceLevels{}) == BookChange::Ignored);
+  book.snapshot(10, PriceLevels{{99, 1}}, PriceLevels{});
+  CHECK(book.update(8, 10, PriceLevels{{99, 7}}, PriceLevels{}) == BookChange::Ignored);
   CHECK_EQ(book.best(Side::Buy)->qty, 1);
-  CHECK(book.update(8, 12, Levels{{99, 7}}, Levels{}) == BookChange::Changed);
+  CHECK(book.update(8, 12, PriceLevels{{99, 7}}, PriceLevels{}) == BookChange::Changed);
   CHECK_EQ(book.best(Side::Buy)->qty, 7);
   CHECK_EQ(book.expected_id().value_or(0), 13);
-  CHECK(book.update(14, 15, Levels{}, Levels{}) == BookChange::Gap);
+  CHECK(book.update(14, 15, PriceLevels{}, PriceLevels{}) == BookChange::Gap);
   CHECK(!book.best(Side::Buy));
 }
 
 TEST("an update that crosses the book ends it until a snapshot") {
   MarketBook book;
-  book.snapshot(1, Levels{{99, 1}}, Levels{{101, 1}});
-  CHECK(book.update(2, 2, Levels{{101, 1}}, Levels{}) == BookChange::Crossed);
-  CHECK(book.update(3, 3, Levels{{99, 1}}, Levels{}) == BookChange::Ignored);
-  CHECK(book.snapshot(4, Levels{{102, 1}}, Levels{{102, 1}}) == BookChange::Crossed);
-  CHECK(book.snapshot(5, Levels{{99, 1}}, Levels{}) == BookChange::Synced);
+  book.snapshot(1, PriceLevels{{99, 1}}, PriceLevels{{101, 1}});
+  CHECK(book.update(2, 2, PriceLevels{{101, 1}}, PriceLevels{}) == BookChange::Crossed);
+  CHECK(book.update(3, 3, PriceLevels{{99, 1}}, PriceLevels{}) == BookChange::Ignored);
+  CHECK(book.snapshot(4, PriceLevels{{102, 1}}, PriceLevels{{102, 1}}) == BookChange::Crossed);
+  CHECK(book.snapshot(5, PriceLevels{{99, 1}}, PriceLevels{}) == BookChange::Synced);
 }
 
 TEST("ids up to 2^63 - 1 are taken") {
   MarketBook book;
-  book.snapshot(kMaxUnits, Levels{}, Levels{});
-  CHECK(book.update(kMaxUnits, kMaxUnits, Levels{}, Levels{}) == BookChange::Ignored);
+  book.snapshot(kMaxUnits, PriceLevels{}, PriceLevels{});
+  CHECK(book.update(kMaxUnits, kMaxUnits, PriceLevels{}, PriceLevels{}) == BookChange::Ignored);
   CHECK_EQ(book.expected_id().value_or(0), kMaxUnits);
 }
 
 TEST("a quantity of 0 removes a level and of a price named twice the later counts") {
   MarketBook book;
-  book.snapshot(1, Levels{{99, 1}, {98, 1}, {98, 4}}, Levels{});
-  book.update(2, 2, Levels{{99, 0}, {55, 0}}, Levels{});
+  book.snapshot(1, PriceLevels{{99, 1}, {98, 1}, {98, 4}}, PriceLevels{});
+  book.update(2, 2, PriceLevels{{99, 0}, {55, 0}}, PriceLevels{});
   CHECK_EQ(best_price(book, Side::Buy), 98);
   CHECK_EQ(book.best(Side::Buy)->qty, 4);
 }
 
 TEST("what an account took is gone for it alone, until the level is named again") {
   MarketBook book;
-  book.snapshot(1, Levels{{99, 10}, {98, 5}}, Levels{});
+  book.snapshot(1, PriceLevels{{99, 10}, {98, 5}}, PriceLevels{});
   Level& best = book.levels(Side::Buy).back();
   best.take(7, 4);
   best.take(7, 1);
@@ -97,9 +97,9 @@ TEST("what an account took is gone for it alone, until the level is named again"
   CHECK_EQ(best.available(7), 5);
   CHECK_EQ(best.available(3), 8);
   CHECK_EQ(best.available(1), 10);
-  book.update(2, 2, Levels{{98, 6}}, Levels{});
+  book.update(2, 2, PriceLevels{{98, 6}}, PriceLevels{});
   CHECK_EQ(book.levels(Side::Buy).back().available(7), 5);
-  book.update(3, 3, Levels{{99, 10}}, Levels{});
+  book.update(3, 3, PriceLevels{{99, 10}}, PriceLevels{});
   CHECK_EQ(book.levels(Side::Buy).back().available(7), 10);
 }
 

@@ -44,10 +44,12 @@ void check_equal(const A& a, const B& b, std::string_view text, const char* file
 
 #define VELOZ_JOIN2(a, b) a##b
 #define VELOZ_JOIN(a, b) VELOZ_JOIN2(a, b)
-#define TEST(sentence)                                                     \
-  static void VELOZ_JOIN(test_body_, __LINE__)();                          \
-  static const veloz::test::Registration VELOZ_JOIN(test_case_, __LINE__){ \
-      __FILE__, sentence, &VELOZ_JOIN(test_body_, __LINE__)};              \
-  static void VELOZ_JOIN(test_body_, __LINE__)()
+// __COUNTER__, not __LINE__: a unity build puts several files into one.
+#define TEST(sentence) VELOZ_TEST(sentence, __COUNTER__)
+#define VELOZ_TEST(sentence, number)                                                                      \
+  static void VELOZ_JOIN(test_body_, number)();                                                           \
+  static const veloz::test::Registration VELOZ_JOIN(test_case_, number){__FILE__, sentence,               \
+                                                                        &VELOZ_JOIN(test_body_, number)}; \
+  static void VELOZ_JOIN(test_body_, number)()
 #define CHECK(condition) veloz::test::check((condition), #condition, __FILE__, __LINE__)
 #define CHECK_EQ(a, b) veloz::test::check_equal((a), (b), #a " == " #b, __FILE__, __LINE__)
