@@ -32,7 +32,7 @@ $(BIN)/uv: requirements.lock | prerequisites
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock
 	@touch $@
 
-INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -c requirements.lock -r pyproject.toml
+INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -c requirements.lock -r pyproject.toml
 
 $(VENV)/.run: pyproject.toml requirements.lock | $(BIN)/uv
 	@$(INSTALL) --extra app --extra local && touch $@
