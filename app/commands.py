@@ -66,7 +66,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cancel(msgspec.Struct, frozen=True, kw_only=True):
-    """Cancel one open order; `reason` ends up in its events."""
+    """Cancel one open order, of `symbol` when given; `reason` ends up in its events."""
 
     account: str
     client_order_id: str

@@ -273,7 +273,7 @@ class Exchange:
         answer = _answer_in(outcome.entries, command.account, command.client_order_id)
         if error is None and answer is not None:
             return answer
-        known = await self._known(outcome, command.account, command.client_order_id)
+        known = await self._known(outcome, command.account, command.client_order_id, command.symbol)
         if known.status == Status.CANCELLED and known.reason == command.reason:
             return known
         raise Conflict(f"order {command.client_order_id} is {known.status} already")
@@ -300,14 +300,14 @@ class Exchange:
         answers = [answer_of(entry.payload, seq) for entry in states]
         return [a for a in answers if a.status == Status.CANCELLED and a.reason == command.reason]
 
-    async def _known(self, outcome: Outcome, account: str, client_order_id: str) -> Answer:
-        """The order as the database has it, after the engine found none to change."""
+    async def _known(self, outcome: Outcome, account: str, client_order_id: str, symbol: str | None = None) -> Answer:
+        """The order as the database has it, of `symbol` when given, after the engine found none to change."""
         error = outcome.batch.error()
         if error is not None and error[0] != "NOT_FOUND":
             raise _refused(outcome)
         known = await self._lookup.find(account, client_order_id)
-        if known is None:
-            raise NotFound(f"account {account} has no order {client_order_id}")
+        if known is None or symbol not in (None, known.symbol):
+            raise NotFound(f"account {account} has no order {client_order_id}{f' of {symbol}' if symbol else ''}")
         if error is not None and known.now.status in OPEN:
             raise ExecutionUnavailable(f"order {client_order_id} came to be open meanwhile; ask again", 0.1)
         return known.now

@@ -20,8 +20,8 @@ MOST: Final = 1000
 Key: TypeAlias = tuple[str, str]  # account, client_order_id
 Row: TypeAlias = tuple[Any, ...]
 
-_QUERY = b"""SELECT o.account, o.client_order_id, o.digest, o.answer::text, o.answer_status, o.status, o.reason, o.last_seq,
-(o.executed_qty * 1e8)::bigint, (o.executed_notional * 1e8)::bigint, o.venue_order_id
+_QUERY = b"""SELECT o.account, o.client_order_id, o.symbol, o.digest, o.answer::text, o.answer_status, o.status, o.reason,
+o.last_seq, (o.executed_qty * 1e8)::bigint, (o.executed_notional * 1e8)::bigint, o.venue_order_id
 FROM unnest(%s::text[], %s::text[]) AS k(account, client_order_id) JOIN orders o USING (account, client_order_id)"""
 
 _answer = msgspec.json.Decoder(Answer).decode
@@ -30,6 +30,7 @@ _answer = msgspec.json.Decoder(Answer).decode
 class Known(msgspec.Struct, frozen=True):
     """An order that is in the database: what it was first answered, and its state now as an answer."""
 
+    symbol: str
     digest: bytes
     first_answer: Answer
     first_status: int
@@ -86,7 +87,7 @@ class OrderLookup:
 
 
 def _known(client_order_id: str, *row: Any) -> Known:  # noqa: ANN401 - a row of the query's columns
-    digest, answer, answer_status, status, reason, seq, executed_qty, executed_notional, venue_order_id = row
+    symbol, digest, answer, answer_status, status, reason, seq, executed_qty, executed_notional, venue_order_id = row
     now = msgspec.convert(
         {
             "client_order_id": client_order_id,
@@ -99,4 +100,4 @@ def _known(client_order_id: str, *row: Any) -> Known:  # noqa: ANN401 - a row of
         },
         Answer,
     )
-    return Known(bytes(digest), _answer(answer), answer_status, now)
+    return Known(symbol, bytes(digest), _answer(answer), answer_status, now)

@@ -175,8 +175,9 @@ def order_line(order: NewOrder) -> str:
 
 
 def cancel_line(command: Cancel) -> str:
+    symbol = "" if command.symbol is None else f" symbol={token('symbol', command.symbol)}"
     return (
-        f"CANCEL {token('client_order_id', command.client_order_id)} "
+        f"CANCEL {token('client_order_id', command.client_order_id)}{symbol} "
         f"reason={token('reason', command.reason)} acct={token('account', command.account)}"
     )
 

@@ -92,9 +92,11 @@ struct NewOrder {
   SelfTrade stp = SelfTrade::CancelNewest;
 };
 
+/// An empty symbol is any.
 struct CancelOrder {
   std::string_view account = kMainAccount;
   std::string_view client_order_id = {};
+  std::string_view symbol = {};
   std::string_view reason = "USER";
 };
 

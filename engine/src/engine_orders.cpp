@@ -93,9 +93,18 @@ void Engine::Impl::submit(const NewOrder& command, Account& account) {
 }
 
 void Engine::Impl::on(const CancelOrder& command) {
-  if (Order* order = open_order(command.account, command.client_order_id)) {
-    exchange_.close(*order, Status::Cancelled, command.reason);
+  Order* order = open_order(command.account, command.client_order_id);
+  if (order == nullptr) {
+    return;
   }
+  const std::string& symbol = order->holding->instrument.symbol;
+  if (!command.symbol.empty() && command.symbol != symbol) {
+    fail(Code::NotFound,
+         text("order ", command.client_order_id, " is of ", symbol, ", not of ", command.symbol),
+         command.account, command.client_order_id);
+    return;
+  }
+  exchange_.close(*order, Status::Cancelled, command.reason);
 }
 
 void Engine::Impl::on(const CancelAll& command) {

@@ -23,6 +23,12 @@ std::string_view reason_option(const Words& words, std::string_view fallback) {
   return reason ? read_token(*reason) : fallback;
 }
 
+/// Empty when none is given.
+std::string_view symbol_option(const Words& words) {
+  const auto symbol = words.option("symbol");
+  return symbol ? read_token(*symbol) : std::string_view();
+}
+
 std::optional<Units> positive_option(const Words& words, std::string_view key) {
   const auto value = words.option(key);
   return value ? std::optional(read_positive(*value)) : std::nullopt;
@@ -105,18 +111,19 @@ Command read_order(const Words& words) {
 }
 
 Command read_cancel(const Words& words) {
-  words.expect(1, 1, {"acct", "reason"});
-  const std::string_view id = words.token(0);
-  const std::string_view reason = reason_option(words, "USER");
-  return CancelOrder{account_option(words), id, reason};
+  words.expect(1, 1, {"acct", "symbol", "reason"});
+  CancelOrder command;
+  command.client_order_id = words.token(0);
+  command.symbol = symbol_option(words);
+  command.reason = reason_option(words, "USER");
+  command.account = account_option(words);
+  return command;
 }
 
 Command read_cancel_all(const Words& words) {
   words.expect(0, 0, {"acct", "symbol", "reason"});
   CancelAll command;
-  if (const auto symbol = words.option("symbol")) {
-    command.symbol = read_token(*symbol);
-  }
+  command.symbol = symbol_option(words);
   command.reason = reason_option(words, "USER");
   command.account = words.option("acct") == kEveryAccount ? kEveryAccount : account_option(words);
   return command;

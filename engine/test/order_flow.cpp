@@ -209,7 +209,8 @@ std::string OrderFlow::some_open(const std::string& name) {
 
 void OrderFlow::cancel() {
   const auto& account = pick(accounts_);
-  say("CANCEL " + some_open(account) + " acct=" + account + (once_in(4) ? " reason=bored" : ""));
+  say("CANCEL " + some_open(account) + " acct=" + account + (once_in(4) ? " reason=bored" : "") +
+      (once_in(8) ? " symbol=" + instruments_.front().symbol : ""));
 }
 
 void OrderFlow::amend() {

@@ -192,7 +192,7 @@ void Model::accept(const OrderRef& order) {
 
 void Model::cancel(const Words& words) {
   const auto order = find(account(words.option("acct", "main")), words.at[0]);
-  if (!order)
+  if (!order || words.option("symbol", order->symbol) != order->symbol)
     throw Refusal{"NOT_FOUND"};
   end(order, "CANCELLED", words.option("reason", "USER"));
 }

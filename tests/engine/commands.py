@@ -90,7 +90,12 @@ def changes(draw: st.DrawFn) -> Step:
         values = {"qty": SIZES[symbol], "price": PRICES[symbol], "stop": PRICES[symbol]}
         options = "".join(f" {key}={draw(values[key])}" for key in draw(amend))
         return Step(f"AMEND {{known}}{options} acct={account}", draw(WAITS), account=account, pick=pick)
-    words = (*["CANCEL {known}"] * 6, f"CANCEL_ALL reason=sweep acct={account}", "CANCEL_ALL symbol=S acct=*")
+    words = (
+        *["CANCEL {known}"] * 5,
+        "CANCEL {known} symbol=S",
+        f"CANCEL_ALL reason=sweep acct={account}",
+        "CANCEL_ALL symbol=S acct=*",
+    )
     text = draw(st.sampled_from(words))
     return Step(text if "acct=" in text else f"{text} acct={account}", draw(WAITS), account=account, pick=pick)
 

@@ -263,7 +263,7 @@ class Model(Told):
     def do_cancel(self, at: list[str], options: Options) -> None:
         account = self.account(options.get("acct", "main"), at[0])
         order = account.find(at[0])
-        if order is None:
+        if order is None or options.get("symbol", order.symbol) != order.symbol:
             raise Refused("NOT_FOUND", account.name, at[0])
         self.end(order, "CANCELLED", options.get("reason", "USER"))
 

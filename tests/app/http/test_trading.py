@@ -116,7 +116,8 @@ async def test_a_rejected_order_tells_the_reason_its_id_and_seq(shared: Gateway)
 async def test_an_order_is_cancelled_once_and_an_unknown_one_not_at_all(shared: Gateway) -> None:
     order_id = an_id()
     await shared.order(client_order_id=order_id)
-    first = await shared.post("/api/cancel", {"client_order_id": order_id})
+    (await shared.post("/api/cancel", {"client_order_id": order_id, "symbol": "ETHUSDT"})).refused(404, "not_found")
+    first = await shared.post("/api/cancel", {"client_order_id": order_id, "symbol": "BTCUSDT"})
     assert (first.status, first.json["status"], first.json["reason"]) == (200, "CANCELLED", "USER")
     assert (await shared.post("/api/cancel", {"client_order_id": order_id})).json == first.json
     (await shared.post("/api/cancel", {"client_order_id": "nothing"})).refused(404, "not_found")
