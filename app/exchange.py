@@ -13,20 +13,21 @@ import msgspec
 from app.accounts import Accounts, open_account
 from app.commands import OPEN, Amend, Answer, Cancel, CancelAll, NewOrder, Status
 from app.database import Pool, make_pool
-from app.errors import BadParams, Conflict, ExecutionUnavailable, NotFound, RiskRejected, Unknown, VelozError
+from app.errors import Conflict, ExecutionUnavailable, NotFound, Unknown
 from app.exchange_config import ExchangeConfig, StartRefused
 from app.feeder import Feeder
 from app.feeds import Feed
 from app.hub import EventHub, LogEntry
 from app.limits import Limits
-from app.lookup import Key, Known, OrderLookup
+from app.lookup import Key, OrderLookup
 from app.market_view import MarketView
 from app.metrics_core import CoreMetrics
 from app.publisher import Publisher
 from app.supervisor import Component, Supervisor
 from app.tenure import Outcome, Tenure, TenureLost
+from app.verdicts import again, answer_in, cancelled_in, refused, rejected, taken
 from app.wal_rows import FirstAnswer
-from app.wire import RISK_REASONS, amend_line, answer_of, cancel_all_line, cancel_line, order_line
+from app.wire import amend_line, cancel_all_line, cancel_line, order_line
 
 __all__ = ["Component", "Exchange", "StartRefused"]
 
@@ -131,7 +132,7 @@ class Exchange:
             flight = self._flights[key] = _Flight(digest, task)
             task.add_done_callback(lambda _: self._flights.pop(key))
         elif flight.digest != digest:
-            raise _taken(order.client_order_id)
+            raise taken(order.client_order_id)
         with self._metrics.command_seconds.labels("order").time():
             return await self._answered(flight.task, order.client_order_id)
 
@@ -243,12 +244,12 @@ class Exchange:
     async def _carry_out(self, tenure: Tenure, order: NewOrder, line: str, digest: bytes, key_id: str | None) -> Answer:
         known = await self._lookup.find(order.account, order.client_order_id)
         if known is not None:
-            return _again(order.client_order_id, digest, known)
+            return again(order.client_order_id, digest, known)
         if self._supervisor.tenure is not tenure:  # what the look-up said may be of another time
             raise ExecutionUnavailable("the engine was lost before it heard of the order")
 
         def first(entries: list[LogEntry]) -> FirstAnswer | None:
-            answer = _answer_in(entries, order.account, order.client_order_id)
+            answer = answer_in(entries, order.account, order.client_order_id)
             if answer is None:
                 return None
             status = 422 if answer.status == Status.REJECTED else 200
@@ -257,20 +258,20 @@ class Exchange:
         with self._unknown(order.client_order_id):
             outcome = await tenure.request([f"{line} ts={time.time_ns()}"], first=first)
         if outcome.first is None:
-            raise _refused(outcome)
+            raise refused(outcome.batch)
         return self._first(_answer(outcome.first.answer))
 
     def _first(self, answer: Answer) -> Answer:
         if answer.status == Status.REJECTED:
             self._metrics.rejects.labels(answer.reason).inc()
-            raise _rejected(answer)
+            raise rejected(answer)
         return answer
 
     async def _cancel(self, tenure: Tenure, command: Cancel, line: str) -> Answer:
         with self._unknown(command.client_order_id):
             outcome = await _outcome(tenure, f"{line} ts={time.time_ns()}")
         error = outcome.batch.error()
-        answer = _answer_in(outcome.entries, command.account, command.client_order_id)
+        answer = answer_in(outcome.entries, command.account, command.client_order_id)
         if error is None and answer is not None:
             return answer
         known = await self._known(outcome, command.account, command.client_order_id, command.symbol)
@@ -282,7 +283,7 @@ class Exchange:
         with self._unknown(command.client_order_id):
             outcome = await _outcome(tenure, f"{line} ts={time.time_ns()}")
         error = outcome.batch.error()
-        answer = _answer_in(outcome.entries, command.account, command.client_order_id)
+        answer = answer_in(outcome.entries, command.account, command.client_order_id)
         if error is None and answer is not None:
             return answer
         known = await self._known(outcome, command.account, command.client_order_id)
@@ -294,17 +295,14 @@ class Exchange:
         with self._unknown("cancel_all"):
             outcome = await _outcome(tenure, f"{line} ts={time.time_ns()}")
         if outcome.batch.error():
-            raise _refused(outcome)
-        seq = _last_seq(outcome.entries, command.account)
-        states = [e for e in outcome.entries if e.type == "order_state" and e.account == command.account]
-        answers = [answer_of(entry.payload, seq) for entry in states]
-        return [a for a in answers if a.status == Status.CANCELLED and a.reason == command.reason]
+            raise refused(outcome.batch)
+        return cancelled_in(outcome.entries, command)
 
     async def _known(self, outcome: Outcome, account: str, client_order_id: str, symbol: str | None = None) -> Answer:
         """The order as the database has it, of `symbol` when given, after the engine found none to change."""
         error = outcome.batch.error()
         if error is not None and error[0] != "NOT_FOUND":
-            raise _refused(outcome)
+            raise refused(outcome.batch)
         known = await self._lookup.find(account, client_order_id)
         if known is None or symbol not in (None, known.symbol):
             raise NotFound(f"account {account} has no order {client_order_id}{f' of {symbol}' if symbol else ''}")
@@ -359,45 +357,3 @@ def _unknown_when_lost() -> Iterator[None]:
         yield
     except TenureLost as error:
         raise Unknown("the engine or the log was lost meanwhile; ask again") from error
-
-
-def _last_seq(entries: list[LogEntry], account: str) -> int:
-    return max((entry.seq for entry in entries if entry.account == account), default=0)
-
-
-def _answer_in(entries: list[LogEntry], account: str, client_order_id: str) -> Answer | None:
-    for entry in entries:
-        if entry.type == "order_state" and (entry.account, entry.client_order_id) == (account, client_order_id):
-            return answer_of(entry.payload, _last_seq(entries, account))
-    return None
-
-
-def _again(client_order_id: str, digest: bytes, known: Known) -> Answer:
-    if known.digest != digest:
-        raise _taken(client_order_id)
-    if known.first_answer.status == Status.REJECTED:
-        raise _rejected(known.first_answer)
-    return known.first_answer
-
-
-def _taken(client_order_id: str) -> Conflict:
-    return Conflict(f"client_order_id {client_order_id} is taken by another order of this account; choose a new id")
-
-
-def _rejected(answer: Answer) -> RiskRejected:
-    message = f"order {answer.client_order_id} is refused: {answer.reason}"
-    return RiskRejected(message, answer.reason, answer.client_order_id, answer.seq)
-
-
-def _refused(outcome: Outcome) -> VelozError:
-    code, message = outcome.batch.error() or ("", "the engine gave no answer")
-    match code:
-        case "UNKNOWN_ACCOUNT" | "NOT_FOUND":
-            return NotFound(message)
-        case "DUPLICATE_ORDER":
-            return Conflict(message)
-        case "RESTORING" | "":
-            return ExecutionUnavailable(message)
-    if code in RISK_REASONS:
-        return RiskRejected(message, code)
-    return BadParams(message)
