@@ -115,6 +115,11 @@ class Exchange:
         """Whether commands are taken now."""
         return self._supervisor.tenure is not None and not self._draining
 
+    @property
+    def broken(self) -> bool:
+        """Whether a defect ended the order path for good, so that only a new process helps."""
+        return self._supervisor.broken
+
     def retry(self) -> None:
         """Try to recover at once instead of waiting for the next attempt."""
         self._supervisor.retry()

@@ -41,7 +41,7 @@ class Health(msgspec.Struct, frozen=True):
 
 async def live(call: Call[Nothing, Any]) -> web.Response:
     lifecycle = call.services.lifecycle
-    ok = lifecycle.lag < MAX_LAG
+    ok = lifecycle.lag < MAX_LAG and not call.services.exchange.broken
     return _status(Alive(ok, lifecycle.uptime, lifecycle.lag), ok=ok)
 
 

@@ -61,6 +61,7 @@ class Supervisor:
         self.tenure: Tenure | None = None
         self.limits: dict[str, Limits] = {}
         self.killed = False
+        self.broken = False  # by a defect of ours: only a new process helps
         self._config = config
         self._symbols = symbols
         self._metrics = metrics
@@ -173,8 +174,10 @@ class Supervisor:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
+            self.broken = True
             self._fault = ("recovery", f"the supervisor ended: {error!r}")
-            log.critical("the supervisor ended", exc_info=error)
+            foreseen = isinstance(error, StartRefused)
+            log.critical("the supervisor ended: %s", error, exc_info=None if foreseen else error)
 
     def _admit(self, tenure: Tenure) -> None:
         self.limits, self.killed = tenure.limits, tenure.killed

@@ -18,6 +18,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from app.tenure import Tenure
 from tests.app.http.conftest import KEY, MakeGateway, is_ready, new_database, until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -134,6 +135,26 @@ async def test_a_schema_of_a_newer_version_is_refused(postgres: str, engine_bina
             )
             connection.execute("INSERT INTO schema_migrations VALUES (999, '0999_future.sql', 'x')")
         assert "0999_future.sql" in await refused(POSTGRES_DSN=database, ENGINE=str(engine_binary), PORT="0")
+
+
+async def test_a_defect_that_ends_the_order_path_ends_liveness_too(
+    make_gateway: MakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with make_gateway() as gateway:
+        supervisor = gateway.services.exchange._supervisor
+
+        async def defect(_: Tenure) -> None:
+            raise AssertionError("planted")
+
+        monkeypatch.setattr(supervisor, "_prepare", defect)
+        supervisor.current().abandon("for this test")
+
+        async def dead() -> bool:
+            return (await gateway.get("/health/live")).status == 503
+
+        await until(dead, 5)
+        assert "planted" in (await gateway.get("/health/ready")).text
+        (await gateway.order()).refused(503, "execution_unavailable")
 
 
 async def test_a_gateway_waits_for_its_database_and_says_so(postgres: str, make_gateway: MakeGateway) -> None:
