@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from app.settings import DEFAULT_PORT, SettingsError, load
+
 cli = typer.Typer(help="VeloZ", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
 
@@ -21,8 +23,6 @@ def refuse(error: Exception) -> typer.Exit:
 def gateway() -> None:
     """Run one gateway, configured by VELOZ_* variables."""
     from app.application import run  # noqa: PLC0415 (each command loads what it needs)
-    from app.settings import load  # noqa: PLC0415
-    from app.variables import SettingsError  # noqa: PLC0415
 
     try:
         settings = load(os.environ)
@@ -35,7 +35,7 @@ def gateway() -> None:
 def local(
     market: Annotated[str, typer.Option(help="sim, or replay:FILE[,FILE] of trades and quotes")] = "sim",
     data_dir: Annotated[Path, typer.Option(help="where everything is kept")] = Path(".veloz"),
-    port: Annotated[int, typer.Option(min=1, max=65535, help="on 127.0.0.1")] = 8080,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="on 127.0.0.1")] = DEFAULT_PORT,
     speed: Annotated[float, typer.Option(min=0, help="of a replay: 1 is real time, 0 as fast as possible")] = 1,
 ) -> None:
     """Run the whole system on this machine: engine, PostgreSQL, Valkey, gateway."""

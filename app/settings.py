@@ -33,6 +33,7 @@ __all__ = ["VARIABLES", "Instrument", "Settings", "SettingsError", "load"]
 
 ROOT = Path(__file__).resolve().parent.parent
 API_KEY_FILE = Path("/etc/veloz/api_key")
+DEFAULT_PORT = 8080
 _MAX_SECRET_FILE = 4096
 _MAX_AMOUNT = Decimal(2**63 - 1).scaleb(-8)
 _WORD = r"^[A-Za-z0-9._:/-]{1,64}\Z"
@@ -68,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     # Where it listens
     host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65_535, description="0 takes any free port")] = 8080
+    port: Annotated[int, Meta(ge=0, le=65_535, description="0 takes any free port")] = DEFAULT_PORT
     backlog: Count = 2048
     keepalive_timeout: Seconds = 75.0
     header_timeout: Annotated[float, Meta(gt=0, le=10, description="for a request's head, and for its body")] = 10.0
