@@ -78,6 +78,19 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         "gateway-1"
     )
 
+    # Several gateways on one database
+    advertise_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(|https?://[A-Za-z0-9.\[\]:_-]{1,253})\Z",
+            description="where the other gateways reach this one, e.g. http://10.0.0.5:8080; without it: it works alone",
+        ),
+    ] = ""
+    cluster_secret: Annotated[
+        Secret, Meta(description="the same 256 random bits for all gateways of a database; with advertise_url")
+    ] = ""
+    watch_interval: Annotated[float, Meta(gt=0, le=5, description="between looks at who owns what")] = 0.3
+
     # Engine and market
     preset: Annotated[Literal["release", "dev", "asan"], Meta(description="which engine build")] = "release"
     engine: Annotated[str, Meta(description="path of the engine, instead of the preset's")] = ""
@@ -121,7 +134,18 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     engine_timeout: Annotated[Seconds, Meta(description="an engine silent for this long is killed")] = 1.0
     lease_ttl: Seconds = 3.0
     lease_renew: Seconds = 1.0
-    drain_timeout: Annotated[float, Meta(gt=0, le=20)] = 15.0
+    drain_timeout: Annotated[float, Meta(gt=0, le=15, description="for hand-over and for orders in flight")] = 10.0
+    drain_linger: Annotated[
+        float,
+        Meta(
+            ge=0, le=8, description="for kept-alive connections, when others serve on; above the balancer's own limit"
+        ),
+    ] = 7.0
+    drain_policy: Annotated[
+        Literal["hold", "cancel"], Meta(description="of open orders, when the last gateway leaves")
+    ] = "hold"
+    log_keep_days: Annotated[float, Meta(ge=0, le=36_500, description="older log entries are pruned; 0: kept")] = 0.0
+    log_keep_events: Annotated[Limit, Meta(description="log entries kept an account; 0: all")] = 0
     verify_from_start: Annotated[
         bool, Meta(description="prove the whole log at start, not from the last checkpoint")
     ] = False
@@ -287,6 +311,12 @@ def _cross(s: Settings) -> Iterator[Problem]:
 def _credentials(s: Settings) -> Iterator[Problem]:
     if s.api_key and (fault := check_key(s.api_key)):
         yield _problem("api_key", None, fault, "make one: python3 -c 'import secrets; print(secrets.token_hex(32))'")
+    if s.cluster_secret and (fault := check_key(s.cluster_secret)):
+        remedy = "make one for all gateways: python3 -c 'import secrets; print(secrets.token_hex(32))'"
+        yield _problem("cluster_secret", None, fault, remedy)
+    if bool(s.cluster_secret) != bool(s.advertise_url):
+        missing = "advertise_url" if s.cluster_secret else "cluster_secret"
+        yield _problem(missing, None, "is missing; gateways that share a database need both", "give it, or neither")
     if s.admin_password and (fault := check_password(s.admin_password)):
         yield _problem("admin_password", None, fault, "choose a long one that nobody else has")
     if not s.auth and not _loopback(s.host):
@@ -301,6 +331,9 @@ def _market(s: Settings) -> Iterator[Problem]:
         yield _problem("execution_mode", s.execution_mode, "is not available in this version", "use sim_engine")
     if s.market_source == "replay" and len(s.symbols) != 1:
         yield _problem("market_symbol", ",".join(s.market_symbol), "must be one symbol for replay", "name one")
+    if s.market_source == "replay" and s.advertise_url:
+        rule = "must not be replay with several gateways: each would play it from its own start"
+        yield _problem("market_source", s.market_source, rule, "use sim, or one gateway without VELOZ_ADVERTISE_URL")
     if s.market_source == "replay" and not s.replay_file:
         yield _problem("replay_file", None, "is required for replay", "name a CSV of trades or quotes")
     for name in s.replay_file:
@@ -322,6 +355,7 @@ def _amounts(s: Settings) -> Iterator[Problem]:
 _ORDERED = (
     ("session_idle", "session_max_age"),
     ("lease_renew", "lease_ttl"),
+    ("watch_interval", "lease_ttl"),
     ("engine_heartbeat", "engine_timeout"),
 )
 
