@@ -8,6 +8,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -48,6 +49,19 @@ _HURRY_TIMEOUT = 5.0
 _QUIET_START = 5.0
 # aiohttp waits so long for handlers to end, and so long again after it told them to; with the drain at most 25 s.
 _CLOSE_TIMEOUT = 2.0
+
+
+# The lease as metrics: name, documentation, field of Standing.
+_STANDING = (
+    ("veloz_shards_owned", "Shards whose accounts are in this gateway's engine", "shards"),
+    ("veloz_lease_seconds", "Seconds that this gateway's lease has left", "lease_seconds"),
+    ("veloz_epoch_max", "Greatest epoch of the shards owned", "epoch"),
+    ("veloz_gateways_live", "Gateways that live, this one included", "gateways"),
+)
+
+
+def _standing(exchange: Exchange, field: str) -> float:
+    return float(getattr(exchange.standing(), field))
 
 
 def exchange_config(settings: Settings) -> ExchangeConfig:
@@ -91,6 +105,8 @@ def make_services(settings: Settings) -> Services:
     """Everything the handlers work with; nothing is connected yet."""
     metrics = Metrics()
     exchange = Exchange.create(exchange_config(settings), make_feed(settings), metrics.core)
+    for name, documentation, field in _STANDING:
+        metrics.gauge(name, documentation, partial(_standing, exchange, field))
     cache = Cache(settings.redis_url, timeout=settings.redis_timeout, retry=settings.redis_retry, up=metrics.redis_up)
     keys = KeyStore(lambda: exchange.pool)
     sessions = Sessions(cache, idle=settings.session_idle, max_age=settings.session_max_age)

@@ -7,6 +7,8 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import msgspec
+
 from app.accounts import read_limits, store_global_kill
 from app.borrow import borrowed
 from app.commands import Amend, Answer, Cancel, CancelAll, NewOrder
@@ -46,6 +48,16 @@ from app.tables import rows
 from app.tenure import NotHere, Place, Tenure
 
 __all__ = ["Component", "Exchange", "StartRefused"]
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway's lease: its shards and their greatest epoch, the seconds it has left, and how many gateways live."""
+
+    gateway: str
+    shards: int
+    epoch: int
+    lease_seconds: float
+    gateways: int
 
 
 class Exchange:
@@ -210,6 +222,18 @@ class Exchange:
         """The accounts in this gateway's engine, sorted."""
         tenure = self._supervisor.tenure
         return sorted(tenure.limits) if tenure else []
+
+    def standing(self) -> Standing:
+        """What this gateway has of the cluster now."""
+        tenure = self._supervisor.tenure
+        epochs = tenure.epochs.values() if tenure else ()
+        return Standing(
+            gateway=self._config.owner,
+            shards=len(epochs),
+            epoch=max(epochs, default=0),
+            lease_seconds=self._supervisor.membership.seconds_left,
+            gateways=self.directory.live,
+        )
 
     async def ping(self) -> float:
         """Seconds of a round trip through this gateway's engine."""
