@@ -15,6 +15,7 @@ from app.commands import OPEN, Amend, Answer, Cancel, CancelAll, NewOrder, Statu
 from app.database import Pool, make_pool
 from app.errors import Conflict, ExecutionUnavailable, NotFound, Unknown
 from app.exchange_config import ExchangeConfig, StartRefused
+from app.fanout import Fanout
 from app.feeder import Feeder
 from app.feeds import Feed
 from app.hub import EventHub, LogEntry
@@ -53,10 +54,18 @@ class Exchange:
 
     def __init__(self, config: ExchangeConfig, feed: Feed | None, metrics: CoreMetrics) -> None:
         self.pool: Pool = make_pool(config.postgres_dsn, size=config.pool_size, timeout=config.lookup_timeout)
-        self.hub = EventHub(self.pool, lambda: self._supervisor.led_elsewhere)
+        self.hub = EventHub(self.pool)
         self._config = config
         self._metrics = metrics
-        self._publisher = Publisher(self.hub, metrics)
+        self._fanout = Fanout(
+            self.hub,
+            metrics,
+            url=config.redis_url,
+            timeout=config.redis_timeout,
+            retry=config.redis_retry,
+            owns=lambda _account: self._supervisor.tenure is not None,
+        )
+        self._publisher = Publisher(self.hub, self._fanout, metrics)
         self.markets: dict[str, MarketView] = self._publisher.markets
         self._lookup = OrderLookup(self.pool, config.lookup_timeout)
         self._supervisor = Supervisor(
@@ -84,6 +93,7 @@ class Exchange:
         """
         await self.pool.open(wait=False)
         self._background.append(asyncio.create_task(self._lookup.run()))
+        self._background.append(asyncio.create_task(self._fanout.run()))
         await self._supervisor.start()
         if self._feeder is not None:
             self._feeding = asyncio.create_task(self._feeder.run())

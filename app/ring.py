@@ -22,7 +22,10 @@ class StreamItem(msgspec.Struct, frozen=True):
 
 
 class Ring:
-    """The last items, numbered without gaps up to `head`, at most RING_BYTES of payload."""
+    """The last items, numbered without gaps up to `head`, at most RING_BYTES of payload. The head never goes back.
+
+    So whatever hands items in, twice, late, or not at all: what it holds is right, and what it lacks is read elsewhere.
+    """
 
     def __init__(self, head: int = 0) -> None:
         self.head = head
@@ -34,12 +37,26 @@ class Ring:
         """The number of the oldest item held."""
         return self.head - len(self._items) + 1
 
-    def add(self, item: StreamItem) -> None:
-        self.head += 1
+    def add(self, item: StreamItem, number: int | None = None) -> None:
+        """Hold item `number`, by default the next; one that was here is skipped, after a gap it is the only one held."""
+        number = self.head + 1 if number is None else number
+        if number <= self.head:
+            return
+        self.reach(number - 1)
+        self.head = number
         self._items.append(item)
         self._bytes += len(item.payload)
         while self._bytes > RING_BYTES:
             self._bytes -= len(self._items.popleft().payload)
+
+    def reach(self, head: int) -> bool:
+        """Items up to `head` are known to be there; whether that is news."""
+        if head <= self.head:
+            return False
+        self.head = head
+        self._items.clear()
+        self._bytes = 0
+        return True
 
     def after(self, position: int) -> list[StreamItem] | None:
         """At most a page of what follows `position`; None when the ring does not reach back so far."""
