@@ -23,6 +23,7 @@ from app.limits import Limits
 from app.lookup import Key, OrderLookup
 from app.market_view import MarketView
 from app.metrics_core import CoreMetrics
+from app.prune import Keep, Pruner
 from app.publisher import Publisher
 from app.supervisor import Component, Supervisor
 from app.tenure import Outcome, Tenure, TenureLost
@@ -72,6 +73,13 @@ class Exchange:
             config, feed.symbols if feed else (), metrics, self._publisher.publish, self._prepare, self._recovered
         )
         self._accounts = Accounts(self.pool, self._supervisor.current)
+        self._pruner = Pruner(
+            self.pool,
+            Keep(config.log_keep_days, config.log_keep_events),
+            owned=self.accounts,
+            held=lambda account: self._supervisor.current().held(account),
+            metrics=metrics,
+        )
         self._feeder = Feeder(feed, config.max_feed_in_flight, self._supervisor.next_tenure) if feed else None
         self._flights: dict[Key, _Flight] = {}
         self._commands: set[asyncio.Task[Any]] = set()
@@ -94,6 +102,7 @@ class Exchange:
         await self.pool.open(wait=False)
         self._background.append(asyncio.create_task(self._lookup.run()))
         self._background.append(asyncio.create_task(self._fanout.run()))
+        self._background.append(asyncio.create_task(self._pruner.run()))
         await self._supervisor.start()
         if self._feeder is not None:
             self._feeding = asyncio.create_task(self._feeder.run())
