@@ -121,6 +121,7 @@ async def _follow(call: Call[StreamQuery, Any], subscription: Subscription, resp
             if good is False or checked - sure > settings.stream_stall:
                 return
         data = b"".join(map(encode, items))
+        del items  # the reader may stall now, and these are its own
         if now() - beaten >= settings.stream_heartbeat:
             beaten = now()
             data += _HEARTBEAT

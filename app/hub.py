@@ -24,6 +24,7 @@ from app.subscriptions import AccountSubscription, Followed, GlobalSubscription
 __all__ = ["EventHub", "LogEntry", "StreamItem", "Subscription"]
 
 READ_SECONDS: Final = 1.5
+PAGES_AT_ONCE: Final = 2  # read from the log: the pool is the order path's too
 _HEAD: Final = b"SELECT seq FROM accounts WHERE account = %s"
 
 
@@ -59,6 +60,7 @@ class EventHub:
         self.changed = asyncio.Event()  # what is followed, or who owns it: for whoever brings others' events
         self._pool = pool
         self._followed: dict[str, Followed] = {}
+        self._turn = asyncio.Semaphore(PAGES_AT_ONCE)
 
     def publish(self, entries: Sequence[LogEntry], xid: int = 0) -> None:
         """Hand on what transaction `xid` made durable, in the log's order."""
@@ -126,7 +128,10 @@ class EventHub:
         """
         with self._following(account) as followed:
             # Followed first: what is committed while this reads is in the ring, or in what it reads.
-            self.noticed({account: await self.head(account)})
+            async with followed.asking:
+                if not followed.known:
+                    self.noticed({account: await self.head(account)})
+                    followed.known = True
             yield AccountSubscription(self, account, followed, after_seq)
 
     @contextmanager
@@ -163,6 +168,18 @@ class EventHub:
         if not found:
             raise NotFound(f"there is no account {account}")
         return int(found[0][0])
+
+    async def page(self, query: bytes, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        """As `read`, for what many readers may want at once: they wait for each other, not the order path for them."""
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise ExecutionUnavailable("too many read the log now") from None
+        try:
+            return await self.read(query, values)
+        finally:
+            self._turn.release()
 
     async def read(self, query: bytes, values: Sequence[object]) -> list[tuple[Any, ...]]:
         """Rows from the log; ExecutionUnavailable when the database does not answer."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 RING_BYTES: Final = 1 << 20
 PAGE: Final = 500
+PAGE_BYTES: Final = 1 << 17  # of payload: what a page may hold for a reader that stops reading
 
 
 class StreamItem(msgspec.Struct, frozen=True):
@@ -63,7 +64,19 @@ class Ring:
         start = position + 1 - self.first
         if start < 0:
             return None
-        return [self._items[index] for index in range(start, min(start + PAGE, len(self._items)))]
+        return page(self._items[index] for index in range(start, min(start + PAGE, len(self._items))))
+
+
+def page(items: Iterable[StreamItem]) -> list[StreamItem]:
+    """The first ones, as many as a page may hold and at least one."""
+    found: list[StreamItem] = []
+    size = 0
+    for item in items:
+        size += len(item.payload)
+        if found and size > PAGE_BYTES:
+            break
+        found.append(item)
+    return found
 
 
 class Signal:

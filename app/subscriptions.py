@@ -5,6 +5,7 @@ Both pull: from the ring while they keep up, else from the log, page by page.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import time
@@ -15,7 +16,7 @@ from typing import Any, Final, Protocol, TypeAlias
 import msgspec
 
 from app.errors import BadParams, ExecutionUnavailable
-from app.ring import PAGE, Ring, Signal, StreamItem
+from app.ring import PAGE, Ring, Signal, StreamItem, page
 
 RETRY_SECONDS: Final = 0.5  # after a read of the log that failed
 UNSEEN_SECONDS: Final = 0.02  # after one that did not show yet what is committed, because older transactions run
@@ -48,9 +49,14 @@ _place = msgspec.json.Decoder(tuple[int, str, int]).decode
 
 
 class Followed:
-    """An account that subscriptions follow: what came of it, and how many there are."""
+    """An account that subscriptions follow: what came of it, and how many there are.
+
+    The ring's head is `known` once the database was asked, by one of them.
+    """
 
     def __init__(self) -> None:
+        self.known = False
+        self.asking = asyncio.Lock()
         self.ring = Ring()
         self.signal = Signal()
         self.readers = 0
@@ -70,6 +76,8 @@ class Hub(Protocol):
     def noticed(self, heads: Mapping[str, int]) -> None: ...
 
     async def read(self, query: bytes, values: Sequence[object]) -> list[tuple[Any, ...]]: ...
+
+    async def page(self, query: bytes, values: Sequence[object]) -> list[tuple[Any, ...]]: ...
 
 
 class _Subscription(ABC):
@@ -130,11 +138,12 @@ class AccountSubscription(_Subscription):
 
     async def _logged(self, head: int) -> list[StreamItem]:
         """From the log, as far as `head`; it may be pruned, even while a stalled reader is on its way through it."""
-        rows = await self._hub.read(_ACCOUNT_PAGE, (self._account, self._position, head, PAGE))
+        rows = await self._hub.page(_ACCOUNT_PAGE, (self._account, self._position, head, PAGE))
         if not rows or rows[0][0] != self._position + 1:
             return self._reset(head)
-        self._position += len(rows)
-        return [StreamItem(str(seq), kind, payload.encode()) for seq, kind, payload in rows]
+        items = page(StreamItem(str(seq), kind, payload.encode()) for seq, kind, payload in rows)
+        self._position += len(items)
+        return items
 
     def _reset(self, head: int) -> list[StreamItem]:
         self._position = head
@@ -171,7 +180,7 @@ class GlobalSubscription(_Subscription):
             return []
         version = self._hub.version
         place = _values(self._place)
-        rows = await self._hub.read(_GLOBAL_PAGE, (*place, *place, PAGE))
+        rows = await self._hub.page(_GLOBAL_PAGE, (*place, *place, PAGE))
         if not rows:
             self._seen = version
             self._look_again = time.monotonic() + self._patience()
@@ -180,8 +189,9 @@ class GlobalSubscription(_Subscription):
             self._place, _ = await _newest(self._hub, self._place)
             self._reset = True
             return await self._durable()
-        self._place = (rows[-1][0], rows[-1][1], rows[-1][2])
-        return [StreamItem(write_cursor((row[0], row[1], row[2])), row[3], row[4].encode()) for row in rows]
+        items = page(StreamItem(write_cursor((row[0], row[1], row[2])), row[3], row[4].encode()) for row in rows)
+        self._place = rows[len(items) - 1][:3]
+        return items
 
     def _patience(self) -> float:
         return UNSEEN_SECONDS if self._place[0] < self._hub.last_xid else LOOK_SECONDS

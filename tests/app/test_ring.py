@@ -3,7 +3,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.ring import PAGE, RING_BYTES, Ring, Signal, StreamItem
+from app.ring import PAGE, PAGE_BYTES, RING_BYTES, Ring, Signal, StreamItem, page
 
 
 def item(size: int = 10) -> StreamItem:
@@ -29,8 +29,8 @@ def test_a_ring_holds_a_mebibyte_at_most() -> None:
     ring = Ring()
     for _ in range(30):
         ring.add(item(100_000))
-    held = ring.after(ring.first - 1) or []
-    assert len(held) == RING_BYTES // 100_000
+    assert ring.head - ring.first + 1 == RING_BYTES // 100_000
+    assert ring.after(ring.first - 1)
     assert ring.after(ring.first - 2) is None
 
 
@@ -77,6 +77,17 @@ def test_whatever_hands_items_in_what_is_held_is_contiguous(steps: list[tuple[st
 
 def ids(ring: Ring, position: int) -> list[int]:
     return [int(one.id or 0) for one in ring.after(position) or []]
+
+
+def test_a_page_is_bounded_by_bytes_and_holds_one_at_least() -> None:
+    assert [len(one.payload) for one in page([item(PAGE_BYTES * 2), item()])] == [PAGE_BYTES * 2]
+    assert len(page([item(PAGE_BYTES // 4)] * 9)) == 4
+    assert page([]) == []
+    ring = Ring()
+    for _ in range(9):
+        ring.add(item(PAGE_BYTES // 4))
+    assert len(ring.after(0) or []) == 4
+    assert len(ring.after(8) or []) == 1
 
 
 async def test_a_signal_wakes_those_who_wait_and_a_time_out_ends_the_wait() -> None:
