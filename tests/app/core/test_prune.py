@@ -287,9 +287,9 @@ async def test_an_exchange_recovers_from_a_pruned_log(
         for begin in (0, 20, 40):
             await asyncio.gather(*[exchange.submit(order(begin + n), key_id=None) for n in range(20)])
             await exchange.print("30000", "0.005")
-            await write_checkpoints(connection, least=1)
+            await write_checkpoints(connection, range(256), least=1)
         tenure = exchange._supervisor.current()
-        pruner = Pruner(exchange.pool, Keep(events=1), owned=exchange.accounts, held=tenure.held, metrics=metrics)
+        pruner = Pruner(exchange.pool, Keep(events=1), owned=exchange.owned, held=tenure.held, metrics=metrics)
         assert await pruner.prune() > 100
         await exchange.submit(order(60), key_id=None)
     [(pruned, older, newer)] = await rows(
@@ -320,10 +320,10 @@ async def test_the_whole_log_is_proven_from_the_older_checkpoint(
     async with running() as exchange:
         for begin in (0, 20, 40):
             await asyncio.gather(*[exchange.submit(order(begin + n), key_id=None) for n in range(20)])
-            await write_checkpoints(connection, least=1)
+            await write_checkpoints(connection, range(256), least=1)
         held = exchange._supervisor.current().held
         metrics = CoreMetrics(CollectorRegistry())
-        assert await Pruner(exchange.pool, Keep(events=1), owned=exchange.accounts, held=held, metrics=metrics).prune()
+        assert await Pruner(exchange.pool, Keep(events=1), owned=exchange.owned, held=held, metrics=metrics).prune()
     [(older,)] = await rows(connection, b"SELECT min(seq) FROM checkpoints")
     await connection.execute("UPDATE order_wal SET payload = '{}' WHERE seq = %s", (older + 2,))
     async with running() as exchange:
