@@ -84,6 +84,11 @@ def exchange_config(settings: Settings) -> ExchangeConfig:
         lease_interval=settings.lease_renew,
         lease_ttl=settings.lease_ttl,
         verify_from_start=settings.verify_from_start,
+        log_keep_days=settings.log_keep_days,
+        log_keep_events=settings.log_keep_events,
+        redis_url=settings.redis_url,
+        redis_timeout=settings.redis_timeout,
+        redis_retry=settings.redis_retry,
         # A recording ends; that is no fault.
         max_market_age=None if settings.market_source == "replay" else settings.market_max_age or None,
     )
