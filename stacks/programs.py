@@ -61,7 +61,7 @@ class Program(NamedTuple):
         path = str(directory / TEMPLATES[self.kind])
         if self.kind == "nginx":
             return [self.path, "-e", "stderr", "-p", str(directory), "-c", path]
-        return [self.path, "-W", "-db", "-f", path]
+        return [self.path, "-W", "-f", path]
 
 
 def find(kind: Kind | None = None) -> Program:

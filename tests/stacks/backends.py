@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import subprocess
 import sys
@@ -106,6 +107,10 @@ class Running(NamedTuple):
     directory: Path
 
     def reload(self) -> None:
+        """Tell it to; HAProxy does not listen to that while it starts."""
+        bit = 1 << (self.program.reload_signal - 1)
+        while not int(re.findall(r"SigCgt:\s*(\w+)", Path(f"/proc/{self.process.pid}/status").read_text())[0], 16) & bit:
+            time.sleep(0.01)
         self.process.send_signal(self.program.reload_signal)
 
     def workers(self) -> set[int]:
