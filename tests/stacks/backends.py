@@ -109,7 +109,9 @@ class Running(NamedTuple):
     def reload(self) -> None:
         """Tell it to; HAProxy does not listen to that while it starts."""
         bit = 1 << (self.program.reload_signal - 1)
-        while not int(re.findall(r"SigCgt:\s*(\w+)", Path(f"/proc/{self.process.pid}/status").read_text())[0], 16) & bit:
+        while (
+            not int(re.findall(r"SigCgt:\s*(\w+)", Path(f"/proc/{self.process.pid}/status").read_text())[0], 16) & bit
+        ):
             time.sleep(0.01)
         self.process.send_signal(self.program.reload_signal)
 
@@ -131,7 +133,10 @@ def balanced(program: Program, model: Balancer, directory: Path) -> Iterator[Run
     ):
         try:
             await_port(child, model.port)
-            yield Running(child, program, f"http://127.0.0.1:{model.port}", directory)
+            running = Running(child, program, f"http://127.0.0.1:{model.port}", directory)
+            while not running.workers():  # nginx listens before it has one
+                time.sleep(0.01)
+            yield running
         finally:
             child.terminate()
 

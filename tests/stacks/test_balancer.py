@@ -202,7 +202,9 @@ async def test_behind_a_proxy_that_it_knows_the_last_address_is_the_clients(prog
 )
 async def test_what_gateways_say_to_each_other_does_not_pass(program: Program, tmp_path: Path, path: str) -> None:
     async with front(program, tmp_path, 1) as made:
-        status, said = await raw(made.running, f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+        status, said = await raw(
+            made.running, f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        )
         assert (status, json.loads(said)["error"]) == (404, "not_found")
         assert made.behind[0].seen == []
 
@@ -266,16 +268,18 @@ async def test_a_client_that_does_not_finish_its_request_is_cut_off(
 async def test_events_arrive_one_by_one_and_a_quiet_stream_lives_on(program: Program, tmp_path: Path) -> None:
     """Three times the heartbeat is a stream's patience; other answers have less."""
     timing = {"order_timeout": 0.1, "stream_heartbeat": 0.6, "stream_stall": 5.0}
-    async with front(program, tmp_path, 1, **timing) as made:
-        async with made.session.get(made.running.url + "/api/stream") as stream:
-            for event in (b"id: 1\n\n", b"id: 2\n\n"):
-                made.behind[0].events.put_nowait(event)
-                assert await asyncio.wait_for(stream.content.readuntil(b"\n\n"), 1) == event
-                await asyncio.sleep(1.2)
-            started = time.monotonic()
-            with pytest.raises(aiohttp.ClientPayloadError):
-                await asyncio.wait_for(stream.content.readuntil(b"\n\n"), 5)
-            assert time.monotonic() - started < 2
+    async with (
+        front(program, tmp_path, 1, **timing) as made,
+        made.session.get(made.running.url + "/api/stream") as stream,
+    ):
+        for event in (b"id: 1\n\n", b"id: 2\n\n"):
+            made.behind[0].events.put_nowait(event)
+            assert await asyncio.wait_for(stream.content.readuntil(b"\n\n"), 1) == event
+            await asyncio.sleep(1.2)
+        started = time.monotonic()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await asyncio.wait_for(stream.content.readuntil(b"\n\n"), 5)
+        assert time.monotonic() - started < 2
 
 
 async def test_a_reload_fails_no_request_and_ends_the_old_worker_though_a_stream_is_open(
@@ -297,7 +301,7 @@ async def test_a_reload_fails_no_request_and_ends_the_old_worker_though_a_stream
             for _ in range(3):
                 old = made.running.workers()
                 made.running.reload()
-                await until(lambda old=old: not old & made.running.workers(), 5)  # type: ignore[misc]
+                await until(lambda old=old: not old & made.running.workers(), 5)
                 assert made.running.workers()
             ended = True
         stream.close()
