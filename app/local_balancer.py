@@ -4,7 +4,7 @@ import os
 import pwd
 import signal
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from grp import getgrgid
 from pathlib import Path
 
@@ -46,4 +46,9 @@ def balanced(program: Program, data_dir: Path, port: int, gateways: Iterable[Pla
         raise LocalError(str(error)) from error
     command = bound_to_us(program.command(directory), signal.SIGTERM)
     with running("The balancer", command, data_dir / "balancer.log", signal.SIGTERM) as child:
-        yield child
+        try:
+            yield child
+        finally:
+            if child.process.poll() is not None:  # killed, it left its workers, which would keep the port
+                with suppress(ProcessLookupError):
+                    os.killpg(child.process.pid, signal.SIGKILL)  # its own group since `start`

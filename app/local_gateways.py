@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Mapping
 from contextlib import ExitStack
 from http import HTTPStatus
+from math import inf
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -18,7 +19,7 @@ from app.local_options import HOST
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 COMMAND: Final = (sys.executable, "-m", "app", "gateway")
-# One that ends sooner after its start would only do so again.
+# One that ends sooner after it was started again would only do so once more.
 SETTLED_SECONDS: Final = 10
 
 
@@ -47,7 +48,7 @@ class Gateways:
         names = ["gateway"] if self._alone else [f"gateway-{number}" for number in range(1, gateways + 1)]
         self.places = tuple(Place(name, port) for name, port in zip(names, ports, strict=True))
         self._children: dict[str, Child] = {}
-        self._started: dict[str, float] = {}
+        self._again: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         try:
@@ -70,10 +71,12 @@ class Gateways:
     def restart(self, ended: Child) -> None:
         """Start one again that ended by itself; meanwhile the others serve. Raises ChildError when that is no use."""
         place = next((place for place in self.places if self._children[place.name] is ended), None)
-        if place is None or self._alone or time.monotonic() - self._started[place.name] < SETTLED_SECONDS:
+        now = time.monotonic()
+        if place is None or self._alone or now - self._again.get(place.name, -inf) < SETTLED_SECONDS:
             msg = f"{ended.name} ended by itself with status {ended.process.wait()}; its log is {ended.log}"
             raise ChildError(msg)
         ended.process.wait()
+        self._again[place.name] = now
         self._start(place)
 
     def _start(self, place: Place) -> None:
@@ -86,7 +89,6 @@ class Gateways:
         log = self._data_dir / f"{place.name}.log"
         name = "The gateway" if self._alone else f"The gateway {place.name}"
         self._children[place.name] = start(name, command, log, signal.SIGTERM, env=_environment(variables))
-        self._started[place.name] = time.monotonic()
 
 
 def await_answer(child: Child, port: int) -> None:

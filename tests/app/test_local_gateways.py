@@ -60,8 +60,7 @@ def test_each_has_a_name_and_an_address_of_its_own_and_believes_the_balancer(gat
     assert len({place.port for place in gateways.places}) == 3
 
 
-def test_one_that_ends_is_started_again_where_it_was(gateways: Gateways, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_gateways, "SETTLED_SECONDS", 0)
+def test_one_that_ends_is_started_again_where_it_was(gateways: Gateways) -> None:
     victim, place = gateways.children[1], gateways.places[1]
     os.kill(victim.process.pid, signal.SIGKILL)
     victim.process.wait()
@@ -72,7 +71,9 @@ def test_one_that_ends_is_started_again_where_it_was(gateways: Gateways, monkeyp
     assert environment(place.url)["VELOZ_GATEWAY_ID"] == "gateway-2"
 
 
-def test_one_that_ends_right_after_its_start_is_not_started_again(gateways: Gateways) -> None:
+def test_one_that_ends_right_after_that_is_not_started_once_more(gateways: Gateways) -> None:
+    gateways.children[0].process.kill()
+    gateways.restart(gateways.children[0])
     victim = gateways.children[0]
     victim.process.kill()
     with pytest.raises(
