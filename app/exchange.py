@@ -18,6 +18,7 @@ from app.exchange_config import ExchangeConfig, StartRefused
 from app.feeder import Feeder
 from app.feeds import Feed
 from app.hub import EventHub, LogEntry
+from app.key_orders import cancel_of_key
 from app.limits import Limits
 from app.lookup import Key, OrderLookup
 from app.market_view import MarketView
@@ -167,6 +168,20 @@ class Exchange:
         task = self._command(self._cancel_all(tenure, command, line))
         with self._metrics.command_seconds.labels("cancel_all").time():
             return await self._answered(task, "cancel_all")
+
+    def owns(self, account: str) -> bool:
+        """Whether the account's commands are carried out here now."""
+        tenure = self._supervisor.tenure
+        return tenure is not None and account in tenure.limits and not self._draining
+
+    async def cancel_of_key(self, account: str, key_id: str | None, reason: str) -> int:
+        """Cancel the account's open orders that the key placed; how many. On the owner only: else ExecutionUnavailable."""
+        tenure = self._admit()
+        if account not in tenure.limits:
+            raise ExecutionUnavailable(f"account {account} is not in service here")
+        with _unknown_when_lost():
+            work = cancel_of_key(self.pool, tenure, account, key_id, reason)
+            return await self._answered(self._command(work), f"the cancels of {account}")
 
     async def open_account(self, account: str, balances: Mapping[str, int], limits: Limits) -> None:
         """Open an account with starting balances; Conflict when it exists."""

@@ -43,3 +43,6 @@ class CoreMetrics:
         )
         self.unknown = Counter("veloz_unknown", "Commands answered with unknown", registry=registry)
         self.ready = Gauge("veloz_exchange_ready", "1 when orders are taken", registry=registry)
+        self.switches_fired = Counter(
+            "veloz_switches_fired", "Dead man's switches that cancelled a key's orders", ["kind"], registry=registry
+        )
