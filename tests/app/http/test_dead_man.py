@@ -12,8 +12,10 @@ from pathlib import Path
 import aiohttp
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.app.http.conftest import SHARED, Gateway, MakeGateway, Reply, until
+from tests.app.core.test_database import Hole
+from tests.app.http.conftest import SHARED, Gateway, MakeGateway, Reply, is_ready, until
 from tests.faults import gateway as processes
 
 pytestmark = SHARED
@@ -216,6 +218,28 @@ async def test_many_orders_are_cancelled_together(shared: Gateway) -> None:
     await trader.cancelled(names[-1], seconds=1 + MARGIN)
     assert time.monotonic() - begun >= 0.9
     assert {await trader.state(name) for name in names} == {("CANCELLED", "DEAD_MAN")}
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_a_stream_that_stands_through_a_silence_of_the_database_keeps_its_orders(
+    database: str, make_gateway: MakeGateway
+) -> None:
+    given = conninfo_to_dict(database)
+    hole = Hole(f"{given['host']}/.s.PGSQL.{given.get('port', 5432)}")
+    server = await asyncio.start_server(hole.serve, "127.0.0.1", 0)
+    dsn = make_conninfo(database, host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+    async with server, make_gateway(POSTGRES_DSN=dsn) as gateway:
+        trader = await Trader.new(gateway)
+        name = await trader.order()
+        async with trader.stream(1):
+            hole.open.clear()
+            (await gateway.get(SWITCH, headers=trader.headers)).refused(503, "execution_unavailable")
+            await asyncio.sleep(2)
+            hole.open.set()
+            await until(lambda: is_ready(gateway), 15)
+            await asyncio.sleep(1.5)
+            assert await trader.state(name) == ("ACCEPTED", "")
+        await trader.cancelled(name, seconds=1 + MARGIN)
 
 
 @pytest.mark.asyncio(loop_scope="function")
