@@ -100,7 +100,7 @@ def make_services(settings: Settings) -> Services:
         keys=keys,
         sessions=sessions,
         authenticator=Authenticator(keys, sessions, enabled=settings.auth),
-        limiter=Limiter(cache, settings.rate_limit_window),
+        limiter=Limiter(cache, settings.rate_limit_window, live=lambda: 1),
         streams=Streams(metrics.streams),
         switches=switches,
         switch_watch=SwitchWatch(switches, exchange, metrics.core.switches_fired),
@@ -131,6 +131,7 @@ async def serve(settings: Settings, stop: asyncio.Event, listening: Callable[[Se
     background = (
         asyncio.create_task(services.config.follow(services.exchange.pool)),
         asyncio.create_task(services.switch_watch.run()),
+        asyncio.create_task(services.limiter.run()),
     )
     try:
         await runner.setup()

@@ -8,7 +8,7 @@ gateways alive, at least 1. So all together stay within the limit, and one that 
 enough of that has left the window. What it cannot know is what others used after it last asked about a subject.
 
 **Redis back**, as it was, older or empty: each gateway first says what its own use is (app/rate_store.py), and goes on
-with its share for SETTLE_SECONDS, in which the others do the same. What a gateway used that died meanwhile is lost only if Redis
+with its share as long as the others may need to do the same. What a gateway used that died meanwhile is lost only if Redis
 lost it.
 """
 
@@ -27,8 +27,6 @@ from app.cache import Cache, CacheAway
 from app.rate_store import RateStore
 from app.rate_window import BUCKETS, Row, Window
 
-# Longer than it takes any gateway to notice that Redis is back: its pause of 1 s, a ping that is still waited for, two looks.
-SETTLE_SECONDS: Final = 1.5
 LOOK_SECONDS: Final = 0.25
 LOOK_AWAY_SECONDS: Final = 0.1
 _SUBJECTS = 20_000
@@ -87,6 +85,7 @@ class Limiter:
         self._store = RateStore(cache, window)
         self._width = window / BUCKETS
         self._live = live
+        self._settle_seconds = cache.notices_within + 2 * LOOK_AWAY_SECONDS
         self._subjects: OrderedDict[str, Window] = OrderedDict()
         self._ahead = time.time() - time.monotonic()  # Redis's clock; until it was heard, as ours
         self._exact_since = _LONG_AGO
@@ -212,7 +211,7 @@ class Limiter:
         self._seeded = True
         self._unsure.clear()
         if self._exact_since == math.inf:
-            self._exact_since = time.monotonic() + SETTLE_SECONDS
+            self._exact_since = time.monotonic() + self._settle_seconds
 
     def _within_share(self, batch: list[_Request]) -> list[_Request]:
         """While others may not have seeded yet: those that the share has room for; the rest is refused."""
