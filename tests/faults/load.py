@@ -25,10 +25,10 @@ _NOT_ANSWERED = (aiohttp.ClientError, TimeoutError)
 
 
 class Client:
-    """Posts, with an entry in the ledger before and after each."""
+    """Posts, with an entry in the ledger before and after each. `url` may be asked for anew for every request."""
 
-    def __init__(self, url: str, headers: dict[str, str], ledger: Ledger) -> None:
-        self._url = url
+    def __init__(self, url: str | Callable[[], str], headers: dict[str, str], ledger: Ledger) -> None:
+        self._url = url if callable(url) else lambda: url
         self._headers = headers
         self.ledger = ledger
         self._session: aiohttp.ClientSession | None = None
@@ -49,7 +49,7 @@ class Client:
         n = await self.ledger.intent(path, body)
         started = time.monotonic()
         try:
-            async with self._session.post(self._url + path, json=body) as answer:
+            async with self._session.post(self._url() + path, json=body) as answer:
                 status, text = answer.status, await answer.text()
         except _NOT_ANSWERED as error:
             await self.ledger.failure(n, repr(error), time.monotonic() - started)
