@@ -20,6 +20,7 @@ ANSWER_SECONDS = 6.0
 PARALLEL_COPIES = 3
 SETTLERS = 8
 DEFINITE = frozenset({200, 422})
+BUSINESS = frozenset({200, 400, 404, 409, 422})  # what the load's requests are answered with when nothing is broken
 
 _NOT_ANSWERED = (aiohttp.ClientError, TimeoutError)
 

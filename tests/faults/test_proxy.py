@@ -1,8 +1,11 @@
 """The proxy is tried itself: what it breaks is broken as it says."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -15,53 +18,62 @@ from tests.faults.proxy import Proxy
 SOON = 0.5
 
 
-@asynccontextmanager
-async def echo() -> AsyncIterator[str]:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+class Echo(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
         with suppress(ConnectionError):
-            while data := await reader.read(100):
-                writer.write(data)
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        host, port = server.sockets[0].getsockname()
-        yield f"{host}:{port}"
+            while data := self.request.recv(100):
+                self.request.sendall(data)
 
 
-async def test_connections_pass_are_cut_refused_swallowed_and_delayed(tmp_path: Path) -> None:
-    async with echo() as upstream:
-        with Proxy(upstream, free_port(), tmp_path / "tap") as proxy:
-            first = await asyncio.open_connection("127.0.0.1", proxy.port)
-            assert await _said(*first, b"one") == b"one"
-            assert proxy.set("delay", 0.2) == 1
-            started = asyncio.get_running_loop().time()
-            assert await _said(*first, b"two") == b"two"
-            assert asyncio.get_running_loop().time() - started >= 0.4
-            proxy.set("cut")
-            with pytest.raises(ConnectionResetError):
-                await first[0].read(1)
-            second = await asyncio.open_connection("127.0.0.1", proxy.port)
-            assert await _said(*second, b"three") == b"three"
-            proxy.set("black hole")
-            third = await asyncio.open_connection("127.0.0.1", proxy.port)
-            for one in (second, third):
-                with pytest.raises(TimeoutError):
-                    await _said(*one, b"four")
-            proxy.set("pass")
-            for one in (second, third):
-                with pytest.raises(ConnectionResetError):
-                    await one[0].read(1)
-            proxy.set("refuse")
-            with pytest.raises(ConnectionRefusedError):
-                await asyncio.open_connection("127.0.0.1", proxy.port)
-            proxy.set("pass")
-            assert await _said(*await asyncio.open_connection("127.0.0.1", proxy.port), b"five") == b"five"
-    assert (tmp_path / "tap").read_bytes() == b"onetwothreefourfourfive"
+@contextmanager
+def echo() -> Iterator[str]:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Echo) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
 
 
-async def _said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes) -> bytes:
-    writer.write(data)
-    return await asyncio.wait_for(reader.read(100), SOON)
+def test_connections_pass_are_cut_refused_swallowed_and_delayed(tmp_path: Path) -> None:
+    port, tap = free_port(), tmp_path / "tap"
+    with echo() as upstream, ExitStack() as stack, Proxy(upstream, port, tap) as proxy:
+
+        def connect() -> socket.socket:
+            return stack.enter_context(socket.create_connection(("127.0.0.1", port), SOON))
+
+        first = connect()
+        assert _said(first, b"one") == b"one"
+        assert proxy.set("delay", 0.2) == 1
+        started = time.monotonic()
+        assert _said(first, b"two") == b"two"
+        assert time.monotonic() - started >= 0.4
+        proxy.set("cut")
+        _is_reset(first)
+        second = connect()
+        assert _said(second, b"three") == b"three"
+        proxy.set("black hole")
+        third = connect()
+        for one in (second, third):
+            with pytest.raises(TimeoutError):
+                _said(one, b"four")
+        proxy.set("pass")
+        _is_reset(second)
+        _is_reset(third)
+        proxy.set("refuse")
+        with pytest.raises(ConnectionRefusedError):
+            connect()
+        proxy.set("pass")
+        assert _said(connect(), b"five") == b"five"
+    assert tap.read_bytes() == b"onetwothreefourfourfive"
+
+
+def _said(connection: socket.socket, data: bytes) -> bytes:
+    connection.sendall(data)
+    return connection.recv(100)
+
+
+def _is_reset(connection: socket.socket) -> None:
+    with pytest.raises(ConnectionResetError):
+        connection.recv(1)
 
 
 def test_a_database_on_a_unix_socket_is_reached(postgres: str) -> None:
