@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
+from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 import msgspec
+from aiohttp import web
 
 from app import audit
 from app.borrow import borrowed
 from app.errors import BadParams
 from app.limits import COUNTS, Limits
 from app.login import Done
-from app.operation import Call, Decimal, Nothing, PageSize
+from app.operation import Call, Decimal, Nothing, PageSize, answer
 from app.paging import DEFAULT_PAGE, Where, page, raw, rows_of
 from app.params import TOKEN, Amount, Scalar, Token, Whole
 from app.runtime_config import RUNTIME
@@ -100,10 +102,29 @@ class KillBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     account: Token | None = None
 
 
+class KillReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the account's engine has the switch; `detail` says why that is not known."""
+
+    account: str
+    ok: bool
+    detail: str = ""
+
+
 class KillAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    ok: Literal[True] = True
+    """`accounts`: each that the switch is for. Where `ok` is false the switch is stored, but an engine has not confirmed it."""
+
+    ok: bool
     account: str | None
     on: bool
+    accounts: list[KillReport]
+
+
+class DigestAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The SHA-256 of the account's state in its engine (docs/engine_protocol.md, section 8), after the account's event `seq`."""
+
+    account: str
+    seq: int
+    digest: str
 
 
 class ConfigEntry(msgspec.Struct, frozen=True):
@@ -201,7 +222,7 @@ async def accounts(call: Call[AccountsQuery, Any]) -> AccountPage:
 
 async def limits(call: Call[AccountQuery, Any]) -> LimitsAnswer:
     account = call.account(call.query.account)
-    return limits_answer(account, call.services.exchange.limits(account))
+    return limits_answer(account, await call.services.exchange.limits(account))
 
 
 async def set_limits(call: Call[Any, LimitsBody]) -> LimitsAnswer:
@@ -209,18 +230,33 @@ async def set_limits(call: Call[Any, LimitsBody]) -> LimitsAnswer:
     if not changes:
         raise BadParams("give at least one limit to change")
     exchange = call.services.exchange
-    after = exchange.limits(account).changed(changes)
+    after = (await exchange.limits(account)).changed(changes)
     await _intend(call, "limits.set", account=account, limits={name: after.texts()[name] for name in changes})
     return limits_answer(account, await exchange.set_limits(account, changes))
 
 
-async def set_kill(call: Call[Any, KillBody]) -> KillAnswer:
+async def set_kill(call: Call[Any, KillBody]) -> web.Response:
+    exchange, on = call.services.exchange, call.body.on
     account = None if call.body.account is None else str(call.body.account)
     if account is not None:
-        call.services.exchange.limits(account)  # NotFound before anything is noted
-    await _intend(call, "kill_switch.set", account=account, on=call.body.on)
-    await call.services.exchange.set_kill(account, on=call.body.on)
-    return KillAnswer(account=account, on=call.body.on)
+        await exchange.limits(account)  # NotFound before anything is noted
+    await _intend(call, "kill_switch.set", account=account, on=on)
+    if account is None:
+        reports = [
+            KillReport(account=one.account, ok=one.ok, detail=one.detail)
+            for one in await exchange.set_global_kill(on=on)
+        ]
+    else:
+        await exchange.set_kill(account, on=on)
+        reports = [KillReport(account=account, ok=True)]
+    ok = all(report.ok for report in reports)
+    body = KillAnswer(ok=ok, account=account, on=on, accounts=reports)
+    return answer(body, HTTPStatus.OK if ok else HTTPStatus.GATEWAY_TIMEOUT)
+
+
+async def digest(call: Call[AccountQuery, Any]) -> DigestAnswer:
+    found = await call.services.exchange.digest(call.account(call.query.account))
+    return DigestAnswer(account=found.account, seq=found.seq, digest=found.digest)
 
 
 async def config(call: Call[Nothing, Any]) -> ConfigList:

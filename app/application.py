@@ -14,7 +14,7 @@ from aiohttp import web
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import ForeignKeyViolation, ProgrammingError
 
-from app import __version__, logs
+from app import __version__, internal, logs, peers
 from app.address import networks
 from app.auth import Authenticator
 from app.borrow import DATABASE_AWAY
@@ -27,6 +27,7 @@ from app.feeds.replay import ReplayFeed
 from app.feeds.sim import SimFeed
 from app.key_store import FIRST_KEY, PASSWORD_KEY, KeyStore
 from app.keys import SERVICES, Services
+from app.leaving import leave_to_others
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
 from app.middleware import edge
@@ -44,6 +45,7 @@ from app.streams import Streams
 _LOG = logging.getLogger("veloz")
 _RETRY = 0.5
 _HURRY_TIMEOUT = 5.0
+_QUIET_START = 5.0
 # aiohttp waits so long for handlers to end, and so long again after it told them to; with the drain at most 25 s.
 _CLOSE_TIMEOUT = 2.0
 
@@ -54,6 +56,10 @@ def exchange_config(settings: Settings) -> ExchangeConfig:
         postgres_dsn=settings.postgres_dsn,
         engine_path=settings.engine_path,
         owner=settings.gateway_id,
+        advertise_url=settings.advertise_url,
+        cluster_secret=settings.cluster_secret,
+        watch_interval=settings.watch_interval,
+        cancel_at_end=settings.drain_policy == "cancel",
         paper_balances={asset: parse_units(text) for asset, text in settings.balances.items()},
         submit_timeout=settings.order_timeout,
         pool_size=settings.postgres_pool_max,
@@ -109,13 +115,15 @@ def make_application(services: Services) -> web.Application:
     app[SERVICES] = services
     for operation in OPERATIONS:
         app.router.add_route(operation.method, operation.path, operation.__call__)
+    app.router.add_post(peers.PATH, internal.command)
     return app
 
 
 async def serve(settings: Settings, stop: asyncio.Event, listening: Callable[[Services, int], None]) -> None:
     """A gateway until `stop` is set; `listening` is given its services and its port.
 
-    It listens at once, so that its health can be asked for, and is ready when the order path is.
+    It listens at once, so that its health can be asked for, and is ready when the order path is. One of several listens when it
+    is ready, or after a few seconds: a balancer that does not ask for health sends requests to whoever listens.
     Raises what only an operator can mend: MigrationRefused, StartRefused, OSError (the port).
     """
     services = make_services(settings)
@@ -125,12 +133,16 @@ async def serve(settings: Settings, stop: asyncio.Event, listening: Callable[[Se
     stopping = asyncio.create_task(stop.wait())
     try:
         await runner.setup()
-        await web.TCPSite(runner, settings.host, settings.port, backlog=settings.backlog).start()
+        if settings.advertise_url:
+            await asyncio.wait({starting, stopping}, timeout=_QUIET_START, return_when=asyncio.FIRST_COMPLETED)
+        site = web.TCPSite(runner, settings.host, settings.port, backlog=settings.backlog)
+        await site.start()
         listening(services, runner.addresses[0][1])
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             starting.result()
         await stopping
+        await leave_to_others(services, runner, site)
     finally:
         for task in (starting, stopping, watch):
             task.cancel()

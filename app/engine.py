@@ -122,10 +122,17 @@ class Engine(asyncio.SubprocessProtocol):
             self._loop.call_soon(self._flush)
         self._outgoing.extend(f"@{req} {line}\n" for line in lines)
 
-    async def ask(self, lines: Sequence[str], timeout: float) -> Batch:
+    async def ask(self, lines: Sequence[str], timeout: float, decided: Callable[[Batch], None] | None = None) -> Batch:
         """`send`, and await the batch, `timeout` seconds at most. EngineLost."""
         answer: asyncio.Future[Batch] = self._loop.create_future()
-        self.send(lines, lambda batch: None if answer.done() else answer.set_result(batch))
+
+        def answered(batch: Batch) -> None:
+            if decided is not None:
+                decided(batch)
+            if not answer.done():
+                answer.set_result(batch)
+
+        self.send(lines, answered)
         return await self._answer(answer, timeout)
 
     async def watch(
@@ -137,16 +144,8 @@ class Engine(asyncio.SubprocessProtocol):
         """
         while not self.lost.done():
             start = time.monotonic()
-            answer: asyncio.Future[Batch] = self._loop.create_future()
-
-            def answered(batch: Batch, answer: asyncio.Future[Batch] = answer) -> None:
-                decided(batch)
-                if not answer.done():
-                    answer.set_result(batch)
-
-            self.send([line()], answered)
             try:
-                await self._answer(answer, timeout)
+                await self.ask([line()], timeout, decided)
             except EngineLost:
                 if time.monotonic() - start < 1.5 * timeout:  # later than that it was we who hung
                     self.fail(f"no heartbeat for {timeout} s")

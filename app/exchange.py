@@ -1,71 +1,74 @@
-"""The order path: the only door from handlers to engine, log and markets."""
+"""The order path: the only door from handlers to engines, log and markets, on this gateway or another."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from collections.abc import Collection, Mapping
+from typing import Any
 
-import msgspec
-
-from app.accounts import Accounts, open_account
-from app.commands import OPEN, Amend, Answer, Cancel, CancelAll, NewOrder, Status
+from app.accounts import read_limits, store_global_kill
+from app.borrow import borrowed
+from app.commands import Amend, Answer, Cancel, CancelAll, NewOrder
 from app.database import Pool, make_pool
-from app.errors import Conflict, ExecutionUnavailable, NotFound, Unknown
+from app.desk import Desk
+from app.directory import Directory
+from app.errors import ExecutionUnavailable
 from app.exchange_config import ExchangeConfig, StartRefused
 from app.feeder import Feeder
 from app.feeds import Feed
-from app.hub import EventHub, LogEntry
+from app.hub import EventHub
 from app.limits import Limits
-from app.lookup import Key, OrderLookup
+from app.lookup import OrderLookup
 from app.market_view import MarketView
 from app.metrics_core import CoreMetrics
+from app.peers import Peers
+from app.placement import Peer
 from app.publisher import Publisher
-from app.supervisor import Component, Supervisor
-from app.tenure import Outcome, Tenure, TenureLost
-from app.verdicts import again, answer_in, cancelled_in, refused, rejected, taken
-from app.wal_rows import FirstAnswer
-from app.wire import amend_line, cancel_all_line, cancel_line, order_line
+from app.recovery import Proven
+from app.requests import (
+    AmendOrder,
+    CancelOrder,
+    CancelOrders,
+    Digest,
+    OpenAccount,
+    ReadDigest,
+    Request,
+    SetKill,
+    SetLimits,
+    Submit,
+)
+from app.ring import Signal
+from app.router import LEAST_SECONDS, Router
+from app.supervisor import Component, Hooks, Supervisor
+from app.sweep import Report, over_accounts
+from app.tables import rows
+from app.tenure import NotHere, Place, Tenure
 
 __all__ = ["Component", "Exchange", "StartRefused"]
 
-MAIN: Final = "main"
-_OPEN: Final = b"SELECT account, client_order_id, status FROM orders WHERE status IN ('ACCEPTED', 'PARTIALLY_FILLED')"
-
-T = TypeVar("T")
-_answer = msgspec.json.Decoder(Answer).decode
-
-
-class _Flight(msgspec.Struct, frozen=True):
-    """An order on its way: a second submit of the same id joins it."""
-
-    digest: bytes
-    task: asyncio.Task[Answer]
-
 
 class Exchange:
-    """One gateway's order path. Every command raises ExecutionUnavailable at once while it cannot be carried out.
+    """One gateway's order path. Commands go to the gateway that owns the account, this one or another.
 
-    What may or may not have happened raises Unknown: the same command again tells.
+    Every command raises ExecutionUnavailable when it was not carried out; what may or may not have happened raises Unknown: the
+    same command again tells.
     """
 
     def __init__(self, config: ExchangeConfig, feed: Feed | None, metrics: CoreMetrics) -> None:
         self.pool: Pool = make_pool(config.postgres_dsn, size=config.pool_size, timeout=config.lookup_timeout)
-        self.hub = EventHub(self.pool, lambda: self._supervisor.led_elsewhere)
+        self.directory = Directory(config)
+        self.hub = EventHub(self.pool, lambda: self.directory.live > 1)
+        self.peers = Peers(config.cluster_secret)
         self._config = config
-        self._metrics = metrics
         self._publisher = Publisher(self.hub, metrics)
         self.markets: dict[str, MarketView] = self._publisher.markets
         self._lookup = OrderLookup(self.pool, config.lookup_timeout)
-        self._supervisor = Supervisor(
-            config, feed.symbols if feed else (), metrics, self._publisher.publish, self._prepare, self._recovered
-        )
-        self._accounts = Accounts(self.pool, self._supervisor.current)
+        hooks = Hooks(self._publisher.publish, self._publisher.orders.forget, self._taken, self._given)
+        self._supervisor = Supervisor(config, feed.symbols if feed else (), metrics, self.directory, hooks)
+        self._desk = Desk(self.pool, self._lookup, metrics, most=config.max_in_flight)
+        self._router = Router(config.owner, self.directory, self.peers, metrics, self.here, self._supervisor.moved)
         self._feeder = Feeder(feed, config.max_feed_in_flight, self._supervisor.next_tenure) if feed else None
-        self._flights: dict[Key, _Flight] = {}
-        self._commands: set[asyncio.Task[Any]] = set()
         self._background: list[asyncio.Task[None]] = []
         self._feeding: asyncio.Task[None] | None = None
         self._draining = False
@@ -76,27 +79,41 @@ class Exchange:
         return cls(config, feed, metrics)
 
     async def start(self) -> None:
-        """Claim the shards, recover, start the feed; the schema is already migrated.
+        """Join the gateways, recover what is this one's, start the feed; the schema is already migrated.
 
-        Returns after the first attempt. When that failed in a way that may pass (database away, recovery mismatch), it
-        goes on trying in the background and `components` says what is wrong. StartRefused is what only an operator can
-        mend.
+        Returns after the first attempt. When that failed in a way that may pass (database away), it goes on trying in the
+        background and `components` says what is wrong. StartRefused is what only an operator can mend.
         """
         await self.pool.open(wait=False)
         self._background.append(asyncio.create_task(self._lookup.run()))
+        self._background.append(asyncio.create_task(self.directory.run()))
         await self._supervisor.start()
         if self._feeder is not None:
             self._feeding = asyncio.create_task(self._feeder.run())
             self._background.append(self._feeding)
 
+    async def hand_over(self, timeout: float) -> bool:
+        """Have the other gateways take the accounts, while commands go on; whether they all did in `timeout` seconds.
+
+        False at once when there is no other.
+        """
+        await self._supervisor.membership.drain()
+        await self.directory.looked(timeout)
+        deadline = time.monotonic() + timeout
+        while self.directory.others() and (left := deadline - time.monotonic()) > 0:
+            tenure = self._supervisor.tenure
+            if tenure is None or not tenure.epochs:
+                return True
+            await Signal.wait_any([self._supervisor.moved, self.directory.signal], left)
+        return False
+
     async def drain(self, timeout: float) -> None:
         """Refuse new commands, finish those in flight within `timeout` seconds, write checkpoints, release the shards."""
-        self._draining = True
         deadline = time.monotonic() + timeout
         if self._feeding is not None:
             self._feeding.cancel()
-        if self._commands:
-            await asyncio.wait(self._commands, timeout=timeout)
+        self._draining = True
+        await self._desk.finish(timeout)
         finishing = asyncio.create_task(self._supervisor.finish())
         await asyncio.wait({finishing}, timeout=max(0.0, deadline - time.monotonic()))
         finishing.cancel()
@@ -105,23 +122,26 @@ class Exchange:
         """End everything; after `drain`, or without it for a quick end."""
         self._draining = True
         await self._supervisor.stop()
-        for task in (*self._background, *self._commands):
+        await self._desk.close()
+        self.directory.cut()
+        for task in self._background:
             task.cancel()
-        await asyncio.gather(*self._background, *self._commands, return_exceptions=True)
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.peers.close()
         await self.pool.close()
 
     @property
     def ready(self) -> bool:
         """Whether commands are taken now."""
-        return self._supervisor.tenure is not None and not self._draining
+        return self._supervisor.settled and not self._draining
 
     @property
     def broken(self) -> bool:
-        """Whether a defect ended the order path for good, so that only a new process helps."""
+        """Whether a defect ended the order path for good: only a new process helps."""
         return self._supervisor.broken
 
     def retry(self) -> None:
-        """Try to recover at once instead of waiting for the next attempt."""
+        """Try to recover now instead of after the pause."""
         self._supervisor.retry()
 
     async def submit(self, order: NewOrder, *, key_id: str | None) -> Answer:
@@ -129,201 +149,148 @@ class Exchange:
 
         Raises Conflict (id taken by another order), RiskRejected, BadParams (the engine refuses it), NotFound (account).
         """
-        key, digest = (order.account, order.client_order_id), order.digest()
-        flight = self._flights.get(key)
-        if flight is None:
-            tenure, line = self._admit(), order_line(order)
-            task = self._command(self._carry_out(tenure, order, line, digest, key_id))
-            flight = self._flights[key] = _Flight(digest, task)
-            task.add_done_callback(lambda _: self._flights.pop(key))
-        elif flight.digest != digest:
-            raise taken(order.client_order_id)
-        with self._metrics.command_seconds.labels("order").time():
-            return await self._answered(flight.task, order.client_order_id)
+        answer: Answer = await self._run(Submit(order, key_id))
+        return answer
 
     async def cancel(self, command: Cancel) -> Answer:
         """Cancel an open order. One already cancelled with the same reason is answered again.
 
         Raises NotFound (no such order), Conflict (closed otherwise; the message names its status).
         """
-        tenure, line = self._admit(), cancel_line(command)
-        task = self._command(self._cancel(tenure, command, line))
-        with self._metrics.command_seconds.labels("cancel").time():
-            return await self._answered(task, command.client_order_id)
+        answer: Answer = await self._run(CancelOrder(command))
+        return answer
 
     async def amend(self, command: Amend) -> Answer:
         """Change an open order; what it already has is answered again.
 
         Raises NotFound, Conflict (closed), RiskRejected, BadParams.
         """
-        tenure, line = self._admit(), amend_line(command)
-        task = self._command(self._amend(tenure, command, line))
-        with self._metrics.command_seconds.labels("amend").time():
-            return await self._answered(task, command.client_order_id)
+        answer: Answer = await self._run(AmendOrder(command))
+        return answer
 
     async def cancel_all(self, command: CancelAll) -> list[Answer]:
         """Cancel the account's open orders, in rank order. NotFound (account), BadParams (symbol)."""
-        tenure, line = self._admit(), cancel_all_line(command)
-        task = self._command(self._cancel_all(tenure, command, line))
-        with self._metrics.command_seconds.labels("cancel_all").time():
-            return await self._answered(task, "cancel_all")
+        answers: list[Answer] = await self._run(CancelOrders(command))
+        return answers
 
     async def open_account(self, account: str, balances: Mapping[str, int], limits: Limits) -> None:
         """Open an account with starting balances; Conflict when it exists."""
-        self._admit()
-        with _unknown_when_lost():
-            await self._answered(self._command(self._accounts.open(account, balances, limits)), account)
+        await self._run(OpenAccount(account, dict(balances), limits))
 
     async def set_limits(self, account: str, changes: Mapping[str, int]) -> Limits:
         """Change limits durably, then in the engine; returns all of them. NotFound, BadParams."""
-        self._admit()
-        with _unknown_when_lost():
-            return await self._answered(self._command(self._accounts.set_limits(account, changes)), account)
+        limits: Limits = await self._run(SetLimits(account, dict(changes)))
+        return limits
 
-    async def set_kill(self, account: str | None, *, on: bool) -> None:
-        """Turn the kill switch of an account, or with None the global one; survives restarts. NotFound."""
-        self._admit()
-        change = self._accounts.set_global_kill(on=on) if account is None else self._accounts.set_kill(account, on=on)
-        with _unknown_when_lost():
-            await self._answered(self._command(change), account or "kill switch")
+    async def set_kill(self, account: str, *, on: bool) -> None:
+        """Turn the kill switch of an account; survives restarts. NotFound."""
+        await self._run(SetKill(account, on))
 
-    def limits(self, account: str) -> Limits:
-        """The account's limits in force; NotFound."""
-        found = self._supervisor.limits.get(account)
-        if found is None:
-            raise NotFound(f"there is no account {account}")
-        return found
+    async def digest(self, account: str) -> Digest:
+        """The account's state in its engine. NotFound."""
+        digest: Digest = await self._run(ReadDigest(account))
+        return digest
+
+    async def limits(self, account: str) -> Limits:
+        """The account's limits as committed; NotFound."""
+        async with borrowed(self.pool) as connection:
+            return await read_limits(connection, account)
 
     @property
     def killed(self) -> bool:
         """The global kill switch."""
-        tenure = self._supervisor.tenure
-        return tenure.killed if tenure else self._supervisor.killed
+        return self.directory.killed
 
-    def accounts(self) -> list[str]:
-        """The accounts of this gateway, sorted."""
-        return sorted(self._supervisor.limits)
+    def owns(self, account: str) -> bool:
+        """Whether the account is in service in this gateway's engine now."""
+        tenure = self._supervisor.tenure
+        return tenure is not None and tenure.place(account) is Place.HERE and account in tenure.limits
+
+    def owned(self) -> list[str]:
+        """The accounts in this gateway's engine, sorted."""
+        tenure = self._supervisor.tenure
+        return sorted(tenure.limits) if tenure else []
 
     async def ping(self) -> float:
-        """Seconds of a round trip through the engine."""
-        tenure, start = self._admit(), time.monotonic()
-        await self._answered(self._command(_outcome(tenure, f"PING ts={time.time_ns()}")), "ping")
+        """Seconds of a round trip through this gateway's engine."""
+        tenure, start = self._supervisor.current(), time.monotonic()
+        await self._desk.ping(tenure, start + self._config.submit_timeout)
         return time.monotonic() - start
 
     def components(self) -> dict[str, Component]:
         """Health of engine, database, leases, market_data, recovery and clock."""
         return {**self._supervisor.components(), "market_data": self._market_data()}
 
-    # How a command is admitted, awaited and carried out.
+    async def here(self, request: Request, deadline: float) -> Any:  # noqa: ANN401 - ANSWERS[type(request)]
+        """Carry a request out in this gateway's engine, waiting for an account that is being recovered. NotHere."""
+        while True:
+            tenure = self._admitted(request.account)
+            if tenure.place(request.account) is not Place.COMING:
+                return await self._desk.carry_out(tenure, request, deadline)
+            left = deadline - time.monotonic() - LEAST_SECONDS
+            if left <= 0:
+                raise ExecutionUnavailable(f"account {request.account} is being recovered")
+            await Signal.wait_any([self._supervisor.moved], left)
 
-    def _admit(self) -> Tenure:
-        if self._draining:
+    async def follow_kill_switch(self) -> list[str]:
+        """Have the global kill switch as stored in this gateway's engine; returns the accounts that have it."""
+        await self.directory.looked(self._config.submit_timeout)
+        steward, owned = self._supervisor.steward, self.owned()
+        if steward is None:
+            return []
+        with self._desk.unknown_when_lost("the kill switch"):
+            await steward.follow_kill_switch()
+        return owned
+
+    async def set_global_kill(self, *, on: bool) -> list[Report]:
+        """Turn the global kill switch, on every gateway; per account, whether its engine has it. Survives restarts."""
+        async with borrowed(self.pool) as connection:
+            await store_global_kill(connection, on=on)
+        deadline = time.monotonic() + self._config.submit_timeout
+        asked = [self.peers.follow_kill_switch(peer, deadline) for peer in self._peers()]
+        found = await asyncio.gather(self.follow_kill_switch(), *asked, return_exceptions=True)
+        told = {name for names in found if isinstance(names, list) for name in names}
+        late = "its gateway did not answer; it follows as soon as it reads the database, in a second at most"
+        return [Report(name, name in told, "" if name in told else late) for name in await self._every_account()]
+
+    async def cancel_everywhere(self, symbol: str | None) -> list[Report]:
+        """Cancel the open orders of every account, whoever owns it; what became of each."""
+
+        async def cancel(account: str) -> Report:
+            answers = await self.cancel_all(CancelAll(account=account, symbol=symbol))
+            return Report(account, ok=True, answers=answers)
+
+        return await over_accounts(await self._every_account(), cancel)
+
+    async def cancel_of_key(self, account: str, key_id: str | None, reason: str) -> int:
+        """Cancel the account's open orders that the key placed; how many there were. NotHere."""
+        tenure = self._supervisor.current()
+        return await self._desk.cancel_of_key(tenure, account, key_id, reason)
+
+    # Where a command goes.
+
+    async def _run(self, request: Request) -> Any:  # noqa: ANN401 - ANSWERS[type(request)]
+        return await self._router.run(request, time.monotonic() + self._config.submit_timeout)
+
+    def _admitted(self, account: str) -> Tenure:
+        """The tenure; NotHere when another gateway may have the account, ExecutionUnavailable when none can."""
+        if self.directory.picture is None and self._config.advertise_url:
+            raise NotHere(account)
+        tenure = self._supervisor.tenure
+        alone = not self.directory.others()
+        if self._draining and alone:
             raise ExecutionUnavailable("this gateway is shutting down")
-        if len(self._commands) >= self._config.max_in_flight:
-            raise ExecutionUnavailable(f"{len(self._commands)} commands are in flight, that is the limit", 0.1)
+        if tenure is None and not alone:
+            raise NotHere(account)
         return self._supervisor.current()
 
-    def _command(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Carry it out whether or not the one who asked stays."""
-        task = asyncio.create_task(work)
-        self._commands.add(task)
-        task.add_done_callback(self._done)
-        self._metrics.in_flight.inc()
-        return task
+    def _peers(self) -> list[Peer]:
+        picture = self.directory.picture
+        return [peer for peer in picture.peers.values() if peer.owner != self._config.owner] if picture else []
 
-    def _done(self, task: asyncio.Task[Any]) -> None:
-        self._commands.discard(task)
-        self._metrics.in_flight.dec()
-        if not task.cancelled():
-            task.exception()  # retrieved: the one who asked may have gone
-
-    async def _answered(self, task: asyncio.Task[T], name: str) -> T:
-        done, _ = await asyncio.wait({task}, timeout=self._config.submit_timeout)
-        if not done:
-            self._metrics.unknown.inc()
-            raise Unknown(f"no answer about {name} within {self._config.submit_timeout} s; ask again with the same id")
-        if task.cancelled():
-            raise Unknown(f"this gateway was shut down with {name} under way; ask again with the same id")
-        return task.result()
-
-    async def _carry_out(self, tenure: Tenure, order: NewOrder, line: str, digest: bytes, key_id: str | None) -> Answer:
-        known = await self._lookup.find(order.account, order.client_order_id)
-        if known is not None:
-            return again(order.client_order_id, digest, known)
-        if self._supervisor.tenure is not tenure:  # what the look-up said may be of another time
-            raise ExecutionUnavailable("the engine was lost before it heard of the order")
-
-        def first(entries: list[LogEntry]) -> FirstAnswer | None:
-            answer = answer_in(entries, order.account, order.client_order_id)
-            if answer is None:
-                return None
-            status = 422 if answer.status == Status.REJECTED else 200
-            return FirstAnswer(order.client_order_id, digest, msgspec.json.encode(answer), status, key_id)
-
-        with self._unknown(order.client_order_id):
-            outcome = await tenure.request([f"{line} ts={time.time_ns()}"], first=first)
-        if outcome.first is None:
-            raise refused(outcome.batch)
-        return self._first(_answer(outcome.first.answer))
-
-    def _first(self, answer: Answer) -> Answer:
-        if answer.status == Status.REJECTED:
-            self._metrics.rejects.labels(answer.reason).inc()
-            raise rejected(answer)
-        return answer
-
-    async def _cancel(self, tenure: Tenure, command: Cancel, line: str) -> Answer:
-        with self._unknown(command.client_order_id):
-            outcome = await _outcome(tenure, f"{line} ts={time.time_ns()}")
-        error = outcome.batch.error()
-        answer = answer_in(outcome.entries, command.account, command.client_order_id)
-        if error is None and answer is not None:
-            return answer
-        known = await self._known(outcome, command.account, command.client_order_id, command.symbol)
-        if known.status == Status.CANCELLED and known.reason == command.reason:
-            return known
-        raise Conflict(f"order {command.client_order_id} is {known.status} already")
-
-    async def _amend(self, tenure: Tenure, command: Amend, line: str) -> Answer:
-        with self._unknown(command.client_order_id):
-            outcome = await _outcome(tenure, f"{line} ts={time.time_ns()}")
-        error = outcome.batch.error()
-        answer = answer_in(outcome.entries, command.account, command.client_order_id)
-        if error is None and answer is not None:
-            return answer
-        known = await self._known(outcome, command.account, command.client_order_id)
-        if error is None:
-            return known  # it had these values already
-        raise Conflict(f"order {command.client_order_id} is {known.status} already")
-
-    async def _cancel_all(self, tenure: Tenure, command: CancelAll, line: str) -> list[Answer]:
-        with self._unknown("cancel_all"):
-            outcome = await _outcome(tenure, f"{line} ts={time.time_ns()}")
-        if outcome.batch.error():
-            raise refused(outcome.batch)
-        return cancelled_in(outcome.entries, command)
-
-    async def _known(self, outcome: Outcome, account: str, client_order_id: str, symbol: str | None = None) -> Answer:
-        """The order as the database has it, of `symbol` when given, after the engine found none to change."""
-        error = outcome.batch.error()
-        if error is not None and error[0] != "NOT_FOUND":
-            raise refused(outcome.batch)
-        known = await self._lookup.find(account, client_order_id)
-        if known is None or symbol not in (None, known.symbol):
-            raise NotFound(f"account {account} has no order {client_order_id}{f' of {symbol}' if symbol else ''}")
-        if error is not None and known.now.status in OPEN:
-            raise ExecutionUnavailable(f"order {client_order_id} came to be open meanwhile; ask again", 0.1)
-        return known.now
-
-    @contextmanager
-    def _unknown(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except TenureLost as error:
-            self._metrics.unknown.inc()
-            raise Unknown(
-                f"the engine or the log was lost with {name} under way; ask again with the same id"
-            ) from error
+    async def _every_account(self) -> list[str]:
+        async with borrowed(self.pool) as connection:
+            return [row[0] for row in await rows(connection, b"SELECT account FROM accounts ORDER BY account")]
 
     def _market_data(self) -> Component:
         feeder, most = self._feeder, self._config.max_market_age
@@ -337,28 +304,15 @@ class Exchange:
         age = (time.time_ns() - newest) / 1e9
         return Component(ok=age <= most, detail=f"{age:.1f} s old")
 
-    # What the supervisor calls.
+    # What the steward calls.
 
-    def _recovered(self, heads: dict[str, int]) -> None:
-        self._publisher.orders.forget()
-        self.hub.resume(heads)
+    def _taken(self, one: Proven) -> None:
+        account = one.rows.account
+        self.hub.resume({account: one.rows.head.seq})
+        self._publisher.orders.took(
+            account, [(row.order.client_order_id, row.order.status) for row in one.rows.open_orders]
+        )
 
-    async def _prepare(self, tenure: Tenure) -> None:
-        await self.pool.check()  # connections to a server that is gone would each fail one request
-        async with self.pool.connection() as connection:
-            rows = await (await connection.execute(_OPEN)).fetchall()
-        self._publisher.orders.restored(((account, order), Status(status)) for account, order, status in rows)
-        if MAIN not in tenure.limits:
-            await open_account(tenure, MAIN, self._config.paper_balances, Limits())
-
-
-async def _outcome(tenure: Tenure, line: str) -> Outcome:
-    return await tenure.request([line])
-
-
-@contextmanager
-def _unknown_when_lost() -> Iterator[None]:
-    try:
-        yield
-    except TenureLost as error:
-        raise Unknown("the engine or the log was lost meanwhile; ask again") from error
+    def _given(self, accounts: Collection[str]) -> None:
+        for account in accounts:
+            self._publisher.orders.gave(account)

@@ -18,15 +18,20 @@ class StartRefused(Exception):
 class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One gateway's order path. Times in seconds, amounts in 1e-8 units.
 
-    `owner` names this gateway in the leases and must stay the same over its restarts. `paper_balances` are what the account
+    `owner` names this gateway in the leases and must stay the same over its restarts; with `advertise_url` and `cluster_secret`
+    it shares the accounts with the other gateways of its database. `paper_balances` are what the account
     `main` is opened with at the first start. `max_market_age` None means that old market data does not matter.
     """
 
     postgres_dsn: str
     engine_path: Path
     owner: str = "gateway-1"
+    advertise_url: str = ""
+    cluster_secret: str = ""
+    watch_interval: Seconds = 0.3
+    cancel_at_end: bool = False
     paper_balances: dict[str, int] = {}
-    submit_timeout: Seconds = 2.0
+    submit_timeout: Seconds = 1.9
     max_in_flight: Count = 10_000
     max_feed_in_flight: Count = 256
     pool_size: Count = 8

@@ -1,4 +1,4 @@
-"""Who owns which accounts: leases, shards, epochs.
+"""Who may write which accounts: shards and their epochs.
 
 A claim raises the epoch of the shards it takes. Every append checks owner and epoch inside its transaction, so a gateway that
 lost a shard cannot write, whatever it believes; and a claim waits for the appends of the one before it.
@@ -7,14 +7,22 @@ lost a shard cannot write, whatever it believes; and a claim waits for the appen
 from __future__ import annotations
 
 import hashlib
-import time
-
-import msgspec
+from collections.abc import Iterable, Mapping
 
 from app.database import Connection
 
 SHARDS = 256
 FENCED = "VZ001"  # SQLSTATE of veloz_fence in schema/0001_core.sql
+CHANGED = "veloz_cluster"  # the channel on which gateways tell each other that shards or gateways changed
+
+_LOCK = b"SELECT 1 FROM shards WHERE shard = ANY(%s) ORDER BY shard FOR UPDATE"
+_CLAIM = b"""UPDATE shards s SET owner = g.owner, epoch = s.epoch + 1 FROM gateways g
+WHERE g.owner = %s AND g.incarnation = %s AND g.lease_until > clock_timestamp() AND s.shard = ANY(%s)
+    AND (s.owner IS NULL OR s.owner = g.owner OR NOT EXISTS (SELECT FROM live_gateways l WHERE l.owner = s.owner))
+RETURNING s.shard, s.epoch"""
+_RELEASE = b"""UPDATE shards s SET owner = NULL FROM unnest(%s::smallint[], %s::bigint[]) AS held(shard, epoch)
+WHERE s.shard = held.shard AND s.epoch = held.epoch AND s.owner = %s"""
+_TELL = b"SELECT pg_notify(%s, '')"
 
 
 class Fenced(Exception):
@@ -22,21 +30,7 @@ class Fenced(Exception):
 
 
 class LeaseHeld(Exception):
-    """Another live gateway owns shards; the message names it."""
-
-
-class Claim(msgspec.Struct, frozen=True):
-    """What this gateway owns: shard → epoch."""
-
-    owner: str
-    epochs: dict[int, int]
-
-
-class Renewal(msgspec.Struct, frozen=True):
-    """What a renewal showed: how far our clock is ahead of the database's, in seconds, and the round trip."""
-
-    clock_offset: float
-    round_trip: float
+    """Another gateway lives with which this one cannot share; the message names it and says why."""
 
 
 def shard_of(account: str) -> int:
@@ -44,51 +38,27 @@ def shard_of(account: str) -> int:
     return hashlib.sha256(account.encode()).digest()[0]
 
 
-async def claim(connection: Connection, owner: str, ttl: float) -> Claim:
-    """Take all shards and a lease of `ttl` seconds. LeaseHeld while another gateway's lease on one of them runs.
+async def claim(connection: Connection, owner: str, incarnation: str, shards: Iterable[int]) -> dict[int, int]:
+    """Take those of the shards that no other living gateway has; returns shard → new epoch. Nothing without a lease of ours.
 
     Waits for transactions that still hold the shards, up to the connection's lock_timeout.
     """
+    wanted = sorted(shards)
     async with connection.transaction():
-        await _lease(connection, owner, ttl)
-        cursor = await connection.execute("SELECT 1 FROM shards ORDER BY shard FOR UPDATE")
-        await cursor.fetchall()
-        cursor = await connection.execute(
-            "SELECT g.owner, extract(epoch FROM max(g.lease_until) - clock_timestamp())::float8 "
-            "FROM shards s JOIN gateways g ON g.owner = s.owner "
-            "WHERE s.owner <> %s AND g.lease_until > clock_timestamp() GROUP BY g.owner",
-            (owner,),
-        )
-        if held := await cursor.fetchone():
-            raise LeaseHeld(f"{held[0]} owns the accounts for another {held[1]:.1f} s; one gateway a database")
-        cursor = await connection.execute(
-            "UPDATE shards SET owner = %s, epoch = epoch + 1 RETURNING shard, epoch", (owner,)
-        )
-        return Claim(owner, dict(await cursor.fetchall()))
+        await connection.execute(_LOCK, (wanted,))
+        cursor = await connection.execute(_CLAIM, (owner, incarnation, wanted))
+        taken: dict[int, int] = dict(await cursor.fetchall())
+        await tell(connection)
+        return taken
 
 
-async def renew(connection: Connection, held: Claim, ttl: float) -> Renewal:
-    """Extend the lease. Fenced when the shards are another's; psycopg.Error when the database does not answer."""
-    start, wall = time.monotonic(), time.time()
-    database = await _lease(connection, held.owner, ttl)
-    taken = time.monotonic() - start
-    cursor = await connection.execute("SELECT count(*), sum(epoch) FROM shards WHERE owner = %s", (held.owner,))
-    if await cursor.fetchone() != (len(held.epochs), sum(held.epochs.values())):
-        raise Fenced(f"another gateway claimed the shards of {held.owner}")
-    return Renewal(clock_offset=wall + taken / 2 - database, round_trip=taken)
+async def release(connection: Connection, owner: str, epochs: Mapping[int, int]) -> None:
+    """Give shards back that are still ours under these epochs; whose turn it is may claim them at once."""
+    async with connection.transaction():
+        await connection.execute(_RELEASE, (list(epochs), list(epochs.values()), owner))
+        await tell(connection)
 
 
-async def release(connection: Connection, owner: str) -> None:
-    """End the lease, so that another gateway may claim at once."""
-    await connection.execute("UPDATE gateways SET lease_until = clock_timestamp() WHERE owner = %s", (owner,))
-
-
-async def _lease(connection: Connection, owner: str, ttl: float) -> float:
-    cursor = await connection.execute(
-        "INSERT INTO gateways (owner, lease_until) VALUES (%s, clock_timestamp() + make_interval(secs => %s)) "
-        "ON CONFLICT (owner) DO UPDATE SET lease_until = excluded.lease_until "
-        "RETURNING extract(epoch FROM clock_timestamp())::float8",
-        (owner, ttl),
-    )
-    row = await cursor.fetchone()
-    return float(row[0]) if row else 0.0
+async def tell(connection: Connection) -> None:
+    """Wake every gateway's directory."""
+    await connection.execute(_TELL, (CHANGED,))

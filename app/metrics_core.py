@@ -36,10 +36,17 @@ class CoreMetrics:
         self.in_flight = Gauge("veloz_commands_in_flight", "Commands admitted and not answered", registry=registry)
         self.engine_starts = Counter("veloz_engine_starts", "Engine processes started", registry=registry)
         self.recovery_seconds = Histogram(
-            "veloz_recovery_seconds", "From engine start to ready", buckets=_SECONDS, registry=registry
+            "veloz_recovery_seconds",
+            "From a claim of shards until their accounts trade",
+            buckets=_SECONDS,
+            registry=registry,
         )
         self.recovery_mismatches = Counter(
             "veloz_recovery_mismatches", "Recoveries that found engine, tables and log unequal", registry=registry
+        )
+        self.handovers = Counter("veloz_handovers", "Shards that came in or went out", ["direction"], registry=registry)
+        self.forwarded = Counter(
+            "veloz_forwarded", "Commands sent to the gateway that owns their account", ["outcome"], registry=registry
         )
         self.unknown = Counter("veloz_unknown", "Commands answered with unknown", registry=registry)
         self.ready = Gauge("veloz_exchange_ready", "1 when orders are taken", registry=registry)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import uuid
+from http import HTTPStatus
 from typing import Any, Literal, TypeAlias
 
 import msgspec
+from aiohttp import web
 
 from app.commands import Amend, Answer, Cancel, CancelAll, NewOrder, OrderType, SelfTrade, Side, Status, TimeInForce
-from app.errors import BadParams
+from app.errors import BadParams, Forbidden
 from app.money import SCALE, number
-from app.operation import Call, Decimal
-from app.params import Amount, Token, Whole
+from app.operation import Call, Decimal, answer
+from app.params import AccountOrAll, Amount, Token, Whole
+from app.roles import Role
+from app.sweep import Report
 
 SideWord: TypeAlias = Literal["BUY", "SELL", "buy", "sell"]
 TypeWord: TypeAlias = Literal["LIMIT", "MARKET", "STOP", "STOP_LIMIT", "limit", "market", "stop", "stop_limit"]
@@ -19,6 +23,7 @@ TifWord: TypeAlias = Literal["GTC", "IOC", "FOK", "GTX", "GTD", "gtc", "ioc", "f
 StpWord: TypeAlias = Literal["CANCEL_NEWEST", "NONE", "cancel_newest", "none"]
 
 
+EVERY_ACCOUNT = "*"
 _PRICED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
 _STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 _TIFS = {
@@ -52,8 +57,10 @@ class CancelBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class CancelAllBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`account` is `*` for all of them, which only an admin may say."""
+
     symbol: Token | None = None
-    account: Token | None = None
+    account: AccountOrAll | None = None
 
 
 class AmendBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,9 +87,21 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     venue_order_id: str | None = None
 
 
+class AccountCancelled(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one account's open orders; with `ok` false some may be open still, and `detail` says why."""
+
+    account: str
+    ok: bool
+    cancelled: int
+    detail: str = ""
+
+
 class AllCancelled(msgspec.Struct, frozen=True, kw_only=True):
-    ok: Literal[True] = True
+    """`ok` is false when it is not known of an account; then ask again."""
+
+    ok: bool
     items: list[Accepted]
+    accounts: list[AccountCancelled]
 
 
 def accepted(a: Answer) -> Accepted:
@@ -159,10 +178,26 @@ async def cancel(call: Call[Any, CancelBody]) -> Accepted:
     return accepted(await call.services.exchange.cancel(command))
 
 
-async def cancel_all(call: Call[Any, CancelAllBody]) -> AllCancelled:
+async def cancel_all(call: Call[Any, CancelAllBody]) -> web.Response:
+    exchange, named = call.services.exchange, call.body.account
     symbol = None if call.body.symbol is None else str(call.body.symbol)
-    command = CancelAll(account=call.account(call.body.account), symbol=symbol)
-    return AllCancelled(items=[accepted(a) for a in await call.services.exchange.cancel_all(command)])
+    if named == EVERY_ACCOUNT:
+        if call.principal.role is not Role.ADMIN:
+            raise Forbidden("only an admin may cancel the orders of all accounts")
+        reports = await exchange.cancel_everywhere(symbol)
+    else:
+        account = call.account(named)
+        answers = await exchange.cancel_all(CancelAll(account=account, symbol=symbol))
+        reports = [Report(account, ok=True, answers=answers)]
+    body = AllCancelled(
+        ok=all(report.ok for report in reports),
+        items=[accepted(one) for report in reports for one in report.answers],
+        accounts=[
+            AccountCancelled(account=one.account, ok=one.ok, cancelled=len(one.answers), detail=one.detail)
+            for one in reports
+        ],
+    )
+    return answer(body, HTTPStatus.OK if body.ok else HTTPStatus.GATEWAY_TIMEOUT)
 
 
 async def amend(call: Call[Any, AmendBody]) -> Accepted:

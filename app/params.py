@@ -40,6 +40,12 @@ class Amount(int):
     __slots__ = ()
 
 
+class AccountOrAll(str):
+    """An account's name, or `*` for all of them."""
+
+    __slots__ = ()
+
+
 class Whole(int):
     """A non-negative whole number of at most 64 bits, as JSON number or string."""
 
@@ -66,6 +72,7 @@ class Number:
 
 SCHEMAS: dict[type, dict[str, Any]] = {
     Scalar: {"anyOf": [{"type": "string", "pattern": "^[A-Za-z0-9._:/-]{1,64}$"}, {"type": "integer", "minimum": 0}]},
+    AccountOrAll: {"type": "string", "pattern": r"^([A-Za-z0-9._:/-]{1,64}|\*)$", "maxLength": 64},
     Token: {"type": "string", "pattern": "^[A-Za-z0-9._:/-]{1,64}$", "maxLength": 64},
     Amount: {
         "description": "A plain decimal, read by its text: at most 20 digits, at most 8 after the point, no sign, no exponent",
@@ -181,6 +188,8 @@ def _decode(kind: type, value: object) -> object:
         return Whole(text)
     if kind is Token and isinstance(value, str) and TOKEN.fullmatch(value):
         return Token(value)
+    if kind is AccountOrAll and isinstance(value, str) and (value == "*" or TOKEN.fullmatch(value)):
+        return AccountOrAll(value)
     if kind is Scalar and isinstance(text, str) and TOKEN.fullmatch(text):
         return Scalar(text)
     raise ValueError(_RULES[kind])
@@ -190,6 +199,7 @@ _RULES: dict[type, str] = {
     Amount: "must be a plain decimal, as JSON number or string",
     Whole: "must be a whole number from 0 to 9223372036854775807",
     Scalar: "must be a whole number or a word",
+    AccountOrAll: "must be an account's name, or * for all",
     Token: "must be 1 to 64 of the characters A-Z a-z 0-9 . _ : / -",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 import uuid
 from http import HTTPStatus
 from typing import Any
@@ -14,6 +15,7 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from app.middleware import plain_envelope
+from app.ring import Signal
 
 _LOG = logging.getLogger("veloz.http")
 MAX_LINE = 8190
@@ -103,6 +105,14 @@ class EdgeServer(web.Server):
 
     header_timeout = 10.0
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - aiohttp's own
+        super().__init__(*args, **kwargs)
+        self.closed = Signal()  # woken when a connection ended
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        self.closed.wake()
+
     def __call__(self) -> EdgeProtocol:
         return EdgeProtocol(self, loop=self._loop, header_timeout=self.header_timeout, **self._kwargs)
 
@@ -115,6 +125,13 @@ class EdgeRunner(web.AppRunner):
             app, max_line_size=MAX_LINE, max_field_size=MAX_LINE, auto_decompress=False, lingering_time=LINGER, **kwargs
         )
         self._header_timeout = header_timeout
+
+    async def deserted(self, timeout: float) -> None:
+        """Return when no connection is left, or after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        server = self.server
+        while isinstance(server, EdgeServer) and server.connections and (left := deadline - time.monotonic()) > 0:
+            await Signal.wait_any([server.closed], left)
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()

@@ -37,7 +37,7 @@ class Publisher:
             for entry in append.entries:
                 if entry.type == "order_state":
                     state = decode_order_state(entry.payload)
-                    self.orders.changed((entry.account, state.client_order_id), state.status)
+                    self.orders.changed(entry.account, state.client_order_id, state.status)
             for event in append.others:
                 if event.type == "market":
                     self._market(event.payload)

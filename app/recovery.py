@@ -1,27 +1,29 @@
 """Recovery: an account is taken up only when log, tables and engine agree on it.
 
-The log is folded (app/fold.py), the engine is filled from the tables, and the three are compared. The chain over the log shows
-whether any event was changed, lost or added.
+The log is folded (app/fold.py) and compared with the tables; then the engine is filled from the tables and compared by its digest
+(app/tenure.py). The chain over the log shows whether any event was changed, lost or added.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from itertools import zip_longest
+from typing import Any
 
 import msgspec
 
 from app.checkpoint import Checkpoint, beginning, read_checkpoint, write_checkpoint
 from app.database import Connection, connect, cut_after
-from app.engine import Engine
+from app.engine import Batch
 from app.fold import FoldError, State, fold
 from app.money import format_units, from_decimal
-from app.tables import AccountRows, OrderRow, Tables, read_fills, read_orders, read_tables, rows
+from app.tables import AccountRows, OrderRow, read_fills, read_orders, read_tables, rows
 from app.wal import next_chain
-from app.wire import Fill, decode_accounting, decode_hash, kill_line, limits_line, symbol_line
+from app.wire import Fill, decode_accounting, decode_hash, limits_line
 
 PAGE = 5000
+SMALL_PAGE = 200  # folded in a millisecond or two
 FOLDED = frozenset({"transfer", "fill", "order_update"})
 
 _LOG = b"""SELECT seq, type, payload::text FROM order_wal WHERE account = %s AND seq > %s ORDER BY seq LIMIT %s"""
@@ -33,6 +35,7 @@ class RecoveryMismatch(Exception):
     def __init__(self, account: str, difference: str) -> None:
         super().__init__(f"account {account}: {difference}")
         self.account = account
+        self.difference = difference
 
 
 class Replay(msgspec.Struct, frozen=True):
@@ -47,61 +50,61 @@ class Replay(msgspec.Struct, frozen=True):
         return self.end.seq - self.start
 
 
-async def recover(
-    connection: Connection, engine: Engine, *, timeout: float, checkpoint_events: int, from_start: bool
-) -> Tables:
-    """Fill the engine from the tables, having found that log, tables and engine agree on every account.
+class Proven(msgspec.Struct, frozen=True):
+    """An account of which log and tables agree, ready to be put into an engine."""
 
-    `timeout` is for each step of the engine. A replay of more than `checkpoint_events` leaves a checkpoint behind.
-    Raises RecoveryMismatch, EngineLost, psycopg.Error.
+    rows: AccountRows
+    replay: Replay
+
+
+async def prove(
+    connection: Connection, shards: Sequence[int], *, from_start: bool, only: Container[str] | None = None
+) -> tuple[list[Proven], dict[str, str]]:
+    """Compare log and tables of the shards' accounts, of one moment: those that agree, and of the others what differs.
+
+    `only`: of the accounts with these names.
     """
-    tables, replays = await _read_and_check(connection, from_start=from_start)
-    await engine.ask([f"{symbol_line(spec)} ts=0" for spec in tables.symbols.values()], timeout)
-    filled = [
-        restore(engine, account, replays[name].end.state.digest(), timeout) for name, account in tables.accounts.items()
-    ]
-    await asyncio.gather(*filled)
-    limits = [f"{limits_line(name, account.limits)} ts=0" for name, account in tables.accounts.items()]
-    batch = await engine.ask([*limits, f"{kill_line(on=tables.killed)} ts=0"], timeout)
-    if error := batch.error():
-        raise RecoveryMismatch("*", f"the engine refuses the limits: {error[0]}, {error[1]}")
-    for one in replays.values():
-        if one.length > checkpoint_events:
-            await write_checkpoint(connection, one.end)
-    return tables
+    proven, faults = [], {}
+    async with connection.transaction():
+        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        tables = await read_tables(connection, shards)
+        faults.update(tables.faults)
+        assets = tables.assets()
+        for name, account in tables.accounts.items():
+            if only is not None and name not in only:
+                continue
+            try:
+                found = await replay(connection, account, assets, from_start=from_start)
+                await check_tables(connection, account, found, assets)
+            except RecoveryMismatch as error:
+                faults[name] = error.difference
+            else:
+                proven.append(Proven(account, found))
+    return proven, faults
 
 
-async def write_checkpoints(connection: Connection, *, least: int) -> None:
-    """Leave a checkpoint where an account has `least` events since its last one. RecoveryMismatch."""
-    _, replays = await _read_and_check(connection, from_start=False)
-    for one in replays.values():
-        if one.length >= least:
-            await write_checkpoint(connection, one.end)
+async def write_checkpoints(
+    connection: Connection, shards: Sequence[int], *, least: int, without: Container[str] = ()
+) -> None:
+    """Leave a checkpoint where an account has `least` events since its last one. RecoveryMismatch names who differs."""
+    proven, faults = await prove(connection, shards, from_start=False)
+    for name, difference in faults.items():
+        if name not in without:
+            raise RecoveryMismatch(name, difference)
+    for one in proven:
+        if one.replay.length >= least:
+            await write_checkpoint(connection, one.replay.end)
 
 
-def run_checkpoints(dsn: str, timeout: float, least: int) -> None:
+def run_checkpoints(dsn: str, timeout: float, shards: Sequence[int], least: int, without: Container[str]) -> None:
     """`write_checkpoints` for a thread of its own. RecoveryMismatch, psycopg.Error."""
 
     async def run() -> None:
         async with await connect(dsn, statement_timeout=timeout, name="veloz checkpoint") as connection:
             with cut_after(connection, timeout):
-                await write_checkpoints(connection, least=least)
+                await write_checkpoints(connection, shards, least=least, without=without)
 
     asyncio.run(run())
-
-
-async def _read_and_check(connection: Connection, *, from_start: bool) -> tuple[Tables, dict[str, Replay]]:
-    async with connection.transaction():
-        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        try:
-            tables = await read_tables(connection)
-        except (LookupError, ValueError, TypeError, AttributeError) as error:
-            raise RecoveryMismatch("*", f"the tables hold what cannot be: {error!r}") from error
-        assets, replays = tables.assets(), {}
-        for name, account in tables.accounts.items():
-            replays[name] = await replay(connection, account, assets, from_start=from_start)
-            await check_tables(connection, account, replays[name], assets)
-    return tables, replays
 
 
 async def replay(
@@ -112,27 +115,46 @@ async def replay(
     point = beginning(name) if from_start else await read_checkpoint(connection, name, head.seq)
     if point.seq < account.pruned_seq:
         raise RecoveryMismatch(name, f"its log begins after {account.pruned_seq} and no good checkpoint is that new")
-    state, chain, seq, fills = point.state, point.chain, point.seq, []
-    async for number, kind, text in _events(connection, name, point.seq):
-        if number != seq + 1:
-            raise RecoveryMismatch(name, f"log entry {seq + 1} is missing")
-        seq, payload = number, text.encode()
-        chain = next_chain(chain, payload)
-        if kind in FOLDED:
-            try:
-                event = decode_accounting(payload)
-                fold(state, [event], assets)
-            except (msgspec.MsgspecError, FoldError) as error:
-                raise RecoveryMismatch(name, f"log entry {seq} cannot be: {error}") from error
-            if isinstance(event, Fill):
-                fills.append(_fill_line(event))
-    if seq != head.seq:
-        raise RecoveryMismatch(name, f"its log ends at {seq}, its last entry was {head.seq}")
-    if chain != head.chain:
+    folding = _Folding(name, assets, point)
+    async for page in _pages(connection, name, point.seq):
+        if len(page) > SMALL_PAGE:  # the accounts in service must not wait for this one
+            await asyncio.to_thread(folding.take, page)
+        else:
+            folding.take(page)
+    if folding.seq != head.seq:
+        raise RecoveryMismatch(name, f"its log ends at {folding.seq}, its last entry was {head.seq}")
+    if folding.chain != head.chain:
         raise RecoveryMismatch(
             name, f"an entry of its log after {point.seq} was changed: the chain does not end as it did"
         )
-    return Replay(point.seq, Checkpoint(seq, chain, state), fills)
+    return Replay(point.seq, Checkpoint(folding.seq, folding.chain, folding.state), folding.fills)
+
+
+class _Folding:
+    """An account's log on its way through the fold."""
+
+    def __init__(self, account: str, assets: Mapping[str, tuple[str, str]], point: Checkpoint) -> None:
+        self.state, self.chain, self.seq = point.state, point.chain, point.seq
+        self.fills: list[str] = []
+        self._account = account
+        self._assets = assets
+
+    def take(self, page: Sequence[tuple[int, str, str]]) -> None:
+        """RecoveryMismatch."""
+        for number, kind, text in page:
+            if number != self.seq + 1:
+                raise RecoveryMismatch(self._account, f"log entry {self.seq + 1} is missing")
+            self.seq, payload = number, text.encode()
+            self.chain = next_chain(self.chain, payload)
+            if kind not in FOLDED:
+                continue
+            try:
+                event = decode_accounting(payload)
+                fold(self.state, [event], self._assets)
+            except (msgspec.MsgspecError, FoldError) as error:
+                raise RecoveryMismatch(self._account, f"log entry {self.seq} cannot be: {error}") from error
+            if isinstance(event, Fill):
+                self.fills.append(_fill_line(event))
 
 
 async def check_tables(
@@ -156,18 +178,16 @@ async def check_tables(
     _compare(name, "the log's fills", "\n".join(replayed.fills), "the tables'", "\n".join(fills))
 
 
-async def restore(engine: Engine, account: AccountRows, digest: str, timeout: float) -> None:
-    """Fill the engine from the tables and compare its digest with the log's. RecoveryMismatch, EngineLost."""
-    batch = await engine.ask(restore_lines(account), timeout)
+def difference_of(batch: Batch, digest: str) -> str | None:
+    """What the engine says of an account that was restored and is to have this digest; None when it agrees."""
     if error := batch.error():
-        raise RecoveryMismatch(account.account, f"the engine refuses the tables: {error[0]}, {error[1]}")
-    found = decode_hash(batch.events[-1].payload).hash
-    if found != digest:
-        raise RecoveryMismatch(account.account, f"the engine's state has digest {found}, the log's {digest}")
+        return f"the engine refuses the tables: {error[0]}, {error[1]}"
+    found = next((decode_hash(event.payload).hash for event in batch.events if event.type == "hash"), "none")
+    return None if found == digest else f"the engine's state has digest {found}, the log's {digest}"
 
 
 def restore_lines(account: AccountRows) -> list[str]:
-    """The account as RESTORE lines. Their clock is 0, so that nothing expires before the comparison."""
+    """The account and its limits as lines that leave the engine's clock alone; before END that does not reach the account."""
     name, state = account.account, account.state
     lines = [f"RESTORE BEGIN {name} trades={state.trades} ts=0"]
     lines += [
@@ -180,6 +200,7 @@ def restore_lines(account: AccountRows) -> list[str]:
         lines.append(f"RESTORE POSITION {symbol} {figures} {one.day} {format_units(one.day_realised)} acct={name} ts=0")
     lines += [_order_line(name, row) for row in account.open_orders]
     lines.append(f"RESTORE END {name} ts=0")
+    lines.append(f"{limits_line(name, account.limits)} ts=0")
     return lines
 
 
@@ -200,11 +221,10 @@ def _order_line(account: str, row: OrderRow) -> str:
     return " ".join([*words, f"acct={account} ts=0"])
 
 
-async def _events(connection: Connection, account: str, after: int) -> AsyncIterator[tuple[int, str, str]]:
+async def _pages(connection: Connection, account: str, after: int) -> AsyncIterator[Sequence[tuple[int, str, str]]]:
     while True:
-        page = await rows(connection, _LOG, account, after, PAGE)
-        for seq, kind, text in page:
-            yield seq, kind, text
+        page: list[Any] = await rows(connection, _LOG, account, after, PAGE)
+        yield page
         if len(page) < PAGE:
             return
         after = page[-1][0]

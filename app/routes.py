@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app import account, admin, api_keys, events, health, login, market, openapi, order_lists, orders
+from app import account, admin, api_keys, cluster, events, health, login, market, openapi, order_lists, orders
 from app.errors import (
     AuthenticationRequired,
     Conflict,
@@ -110,6 +110,7 @@ _ORDERS = (
         10,
         body=orders.CancelAllBody,
         raises=(NotFound, Unknown),
+        also=(504,),
     ),
     Operation(
         "GET",
@@ -307,6 +308,28 @@ _ADMIN = (
         Role.ADMIN,
         body=admin.KillBody,
         raises=(NotFound, Unknown),
+        also=(504,),
+    ),
+    Operation(
+        "GET",
+        "/api/admin/digest",
+        admin.digest,
+        "The digest of an account's state in its engine",
+        "admin",
+        admin.DigestAnswer,
+        Role.ADMIN,
+        query=admin.AccountQuery,
+        raises=(NotFound, Unknown),
+    ),
+    Operation(
+        "GET",
+        "/api/cluster",
+        cluster.overview,
+        "The gateways, and who owns which shards",
+        "admin",
+        cluster.Cluster,
+        Role.ADMIN,
+        LIST_WEIGHT,
     ),
     Operation(
         "GET", "/api/admin/config", admin.config, "Settings that can change", "admin", admin.ConfigList, Role.ADMIN

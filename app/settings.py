@@ -129,7 +129,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     # Order path
     commit_timeout: Annotated[Seconds, Meta(description="for one group commit")] = 1.5
     lookup_timeout: Annotated[Seconds, Meta(description="for one read of the database")] = 1.0
-    order_timeout: Annotated[Seconds, Meta(description="after it the answer is `unknown`")] = 2.0
+    order_timeout: Annotated[Seconds, Meta(description="after it the answer is `unknown`")] = 1.9
     engine_heartbeat: Seconds = 0.25
     engine_timeout: Annotated[Seconds, Meta(description="an engine silent for this long is killed")] = 1.0
     lease_ttl: Seconds = 3.0

@@ -1,24 +1,28 @@
-"""One tenure after another: begins them, admits to them, tells what is wrong while there is none."""
+"""One tenure after another: begins them, has shards carried in, tells what is wrong while there is none."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import msgspec
 import psycopg
 
+from app.directory import Directory
 from app.engine import EngineLost
 from app.errors import ExecutionUnavailable
 from app.exchange_config import ExchangeConfig, StartRefused
 from app.feeds import SymbolSpec
 from app.fencing import Fenced, LeaseHeld
-from app.limits import Limits
+from app.membership import Membership
 from app.metrics_core import CoreMetrics
-from app.recovery import RecoveryMismatch
-from app.tenure import Tenure, TenureLost
+from app.recovery import Proven, RecoveryMismatch
+from app.ring import Signal
+from app.steward import Steward
+from app.tenure import Place, Tenure, TenureLost
 from app.wal_rows import Append
 
 log = logging.getLogger(__name__)
@@ -36,6 +40,15 @@ _FAULTS: Final[dict[type[Exception], str]] = {
 }
 
 
+class Hooks(msgspec.Struct, frozen=True):
+    """What the supervisor calls."""
+
+    publish: Callable[[Sequence[Append], int], None]
+    renewed: Callable[[], None]
+    taken: Callable[[Proven], None]
+    given: Callable[[Collection[str]], None]
+
+
 class Component(msgspec.Struct, frozen=True):
     """One part's health; `detail` says in words what is wrong, or what it is doing."""
 
@@ -44,9 +57,9 @@ class Component(msgspec.Struct, frozen=True):
 
 
 class Supervisor:
-    """Keeps a tenure going. `prepare` is done with each before it is admitted to.
+    """Keeps a tenure going, with a steward beside it. `moved` is woken whenever an account came or went.
 
-    `recovered` is told of the accounts' last committed events before anything is published after them.
+    `renewed` is called for each new tenure before any account is in it; for `taken` and `given` see app/steward.py.
     """
 
     def __init__(
@@ -54,29 +67,31 @@ class Supervisor:
         config: ExchangeConfig,
         symbols: Sequence[SymbolSpec],
         metrics: CoreMetrics,
-        publish: Callable[[Sequence[Append], int], None],
-        prepare: Callable[[Tenure], Awaitable[None]],
-        recovered: Callable[[dict[str, int]], None],
+        directory: Directory,
+        hooks: Hooks,
     ) -> None:
         self.tenure: Tenure | None = None
-        self.limits: dict[str, Limits] = {}
-        self.killed = False
+        self.steward: Steward | None = None
+        self.moved = Signal()
         self.broken = False  # by a defect of ours: only a new process helps
         self._config = config
         self._symbols = symbols
         self._metrics = metrics
-        self._publish = publish
-        self._prepare = prepare
-        self._recovered = recovered
+        self._directory = directory
+        self._hooks = hooks
         self._fault = ("recovery", "has not begun")
         self._there = asyncio.Event()
         self._attempted = asyncio.Event()
         self._retry = asyncio.Event()
         self._leaving = asyncio.Event()
+        self.membership = Membership(config, self._able, self._retry.set)
+        self._ended_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
+        self._joining: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Return after the first attempt, whether it succeeded or will be tried again. StartRefused."""
+        self._joining = asyncio.create_task(self.membership.run())
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(self._ended)
         attempted = asyncio.create_task(self._attempted.wait())
@@ -93,14 +108,30 @@ class Supervisor:
             await asyncio.wait({self._task})
 
     async def stop(self) -> None:
-        """End the tenure at once."""
+        """End the tenure at once, and the membership."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
+        await self.membership.leave()
+        if self._joining is not None:
+            self.membership.cut()
+            self._joining.cancel()
+            await asyncio.wait({self._joining})
 
     def retry(self) -> None:
         """Begin the next attempt now."""
         self._retry.set()
+        if self.steward is not None:
+            self.steward.retry()
+
+    @property
+    def settled(self) -> bool:
+        """Whether a tenure has what was its to claim at first, and every account of it."""
+        return self.tenure is not None and self.tenure.settled and not self.tenure.faults
+
+    def _able(self) -> bool:
+        """Whether accounts may be ours: an engine runs, or did a moment ago."""
+        return self.tenure is not None or time.monotonic() - self._ended_at < self._config.lease_ttl
 
     def current(self) -> Tenure:
         """The tenure there is; ExecutionUnavailable when there is none."""
@@ -108,11 +139,6 @@ class Supervisor:
             name, detail = self._fault
             raise ExecutionUnavailable(f"orders cannot be taken now; {name}: {detail}")
         return self.tenure
-
-    @property
-    def led_elsewhere(self) -> bool:
-        """Whether another gateway owns the accounts, as far as we know."""
-        return self.tenure is None and self._fault[0] == "leases"
 
     async def next_tenure(self) -> Tenure:
         """The tenure there is, or the next one."""
@@ -122,14 +148,20 @@ class Supervisor:
 
     def components(self) -> dict[str, Component]:
         """Health of engine, database, leases, recovery and clock."""
-        if (tenure := self.tenure) is not None:
-            seen = tenure.renewal
-            ahead = seen.clock_offset
+        tenure, seen = self.tenure, self.membership.renewal
+        if tenure is not None and seen is not None:
+            ahead, left = seen.clock_offset, self.membership.seconds_left
+            owned = f"{len(tenure.epochs)} shards, epochs to {max(tenure.epochs.values(), default=0)}"
+            account, fault = next(iter(tenure.faults.items()), ("", ""))
+            coming = sum(place is Place.COMING for place in tenure.places.values())
             return {
                 "engine": Component(ok=True, detail=f"pid {tenure.engine_pid}"),
                 "database": Component(ok=True, detail=f"answers in {seen.round_trip * 1000:.1f} ms"),
-                "leases": Component(ok=True, detail=f"{tenure.shards} shards"),
-                "recovery": Component(ok=True),
+                "leases": Component(ok=left > 0, detail=f"{owned}; the lease has {left:.1f} s left"),
+                "recovery": Component(
+                    ok=tenure.settled and not tenure.faults,
+                    detail=f"account {account}: {fault}" if fault else f"{coming} shards to come" if coming else "",
+                ),
                 "clock": Component(
                     ok=abs(ahead) <= self._config.max_clock_offset, detail=f"{ahead:+.3f} s against the database's"
                 ),
@@ -149,19 +181,19 @@ class Supervisor:
         config = self._config
         delay = config.retry_least
         while not self._leaving.is_set():
-            tenure = Tenure(config, self._metrics, self._publish, self._recovered)
+            tenure = Tenure(config, self._metrics, self._hooks.publish, self.membership.owner)
             try:
-                await tenure.begin(self._symbols)
-                await tenure.unless_lost(self._prepare(tenure))
+                await self.membership.joined(config.lease_ttl)
+                tenure.guard(self.membership.until_lost())
+                steward = await self._begin(tenure)
                 delay = config.retry_least
-                self._admit(tenure)
                 await tenure.live(self._leaving)
+                await tenure.unless_lost(steward.leave())
                 self._withdraw("recovery", "shut down")
-                await tenure.finish()
             except tuple(_FAULTS) as error:
                 self._failed(error)
                 if isinstance(error, Fenced):
-                    delay = config.retry_most  # not a duel with a process of the same name
+                    delay = config.retry_most if self._named_twice() else config.retry_least
                 if isinstance(error, StartRefused) and not self._attempted.is_set():
                     raise
             finally:
@@ -172,6 +204,32 @@ class Supervisor:
                 await self._pause(delay)
                 delay = min(2 * delay, config.retry_most)
 
+    def _named_twice(self) -> bool:
+        """Whether another process has our name: not a duel with it."""
+        return isinstance(self.membership.fault, Fenced)
+
+    async def _begin(self, tenure: Tenure) -> Steward:
+        """Engine, log and steward; then what is ours to claim."""
+        await tenure.begin(self._symbols)
+        self._hooks.renewed()
+        hooks, incarnation = self._hooks, self.membership.incarnation
+        steward = Steward(tenure, self._directory, self._metrics, incarnation, hooks.taken, hooks.given, self.moved)
+        await tenure.unless_lost(steward.open())
+        self._admit(tenure, steward)
+        await tenure.unless_lost(self._settle(tenure, steward))
+        tenure.guard(steward.run())
+        self._attempted.set()
+        self._retry.clear()
+        self._metrics.ready.set(1)
+        log.info("orders are taken: %d accounts", len(tenure.limits))
+        return steward
+
+    async def _settle(self, tenure: Tenure, steward: Steward) -> None:
+        await self.membership.renew()  # able now, and the others see it
+        while not tenure.settled:
+            await self._directory.looked(self._config.lease_interval)
+            await steward.step()
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.broken = True
@@ -179,31 +237,28 @@ class Supervisor:
             foreseen = isinstance(error, StartRefused)
             log.critical("the supervisor ended: %s", error, exc_info=None if foreseen else error)
 
-    def _admit(self, tenure: Tenure) -> None:
-        self.limits, self.killed = tenure.limits, tenure.killed
-        self.tenure = tenure
+    def _admit(self, tenure: Tenure, steward: Steward) -> None:
+        self.tenure, self.steward = tenure, steward
         self._there.set()
-        self._attempted.set()
-        self._retry.clear()
-        self._metrics.ready.set(1)
-        log.info("orders are taken: %d accounts", len(tenure.limits))
 
     def _withdraw(self, name: str, detail: str) -> None:
         self._fault = (name, detail)
-        self.tenure = None
+        if self.tenure is not None:
+            self._ended_at = time.monotonic()
+        self.tenure = self.steward = None
         self._there.clear()
         self._metrics.ready.set(0)
+        self.moved.wake()
 
     def _failed(self, error: Exception) -> None:
         name = next(name for kind, name in _FAULTS.items() if isinstance(error, kind))
         self._fault = (name, str(error) or type(error).__name__)
-        if isinstance(error, RecoveryMismatch):
-            self._metrics.recovery_mismatches.inc()
         log.error("orders are not taken; %s: %s", *self._fault)
 
     async def _pause(self, delay: float) -> None:
         try:
-            await asyncio.wait_for(self._retry.wait(), delay)
+            async with asyncio.timeout(delay):
+                await self._retry.wait()
         except TimeoutError:
             return
         self._retry.clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgspec
@@ -14,17 +16,20 @@ from app.wal_rows import Head
 
 GLOBAL_KILL: Final = "kill_switch"  # in `config`
 
-_ACCOUNTS = b"SELECT account, shard, seq, chain, trades, pruned_seq, limits, kill FROM accounts ORDER BY account"
+_ACCOUNTS = b"""SELECT account, shard, seq, chain, trades, pruned_seq, limits, kill FROM accounts
+WHERE shard = ANY(%s) ORDER BY account"""
 _SYMBOLS = b"""SELECT symbol, base, quote, (tick * 1e8)::bigint, (lot * 1e8)::bigint, (min_qty * 1e8)::bigint,
 (max_qty * 1e8)::bigint, (min_notional * 1e8)::bigint FROM symbols ORDER BY symbol"""
 _ORDERS = b"""SELECT account, reason, created_ts_ns, last_ts_ns, client_order_id, symbol, side, order_type, tif, stp,
 (qty * 1e8)::bigint, (price * 1e8)::bigint, coalesce((stop_price * 1e8)::bigint, 0), coalesce(expire_ts_ns, 0),
 status, triggered, rank, (executed_qty * 1e8)::bigint, (executed_notional * 1e8)::bigint FROM orders """
-_OPEN_ORDERS = _ORDERS + b"WHERE status IN ('ACCEPTED', 'PARTIALLY_FILLED') ORDER BY account, rank"
+_OPEN_ORDERS = (
+    _ORDERS + b"WHERE account = ANY(%s) AND status IN ('ACCEPTED', 'PARTIALLY_FILLED') ORDER BY account, rank"
+)
 _THESE_ORDERS = _ORDERS + b"WHERE account = %s AND client_order_id = ANY(%s)"
-_BALANCES = b"SELECT account, asset, (free * 1e8)::bigint, (locked * 1e8)::bigint FROM balances"
+_BALANCES = b"SELECT account, asset, (free * 1e8)::bigint, (locked * 1e8)::bigint FROM balances WHERE account = ANY(%s)"
 _POSITIONS = b"""SELECT account, symbol, trunc(avg_price * 1e8), (qty * 1e8)::bigint, (cost * 1e8)::bigint,
-(realised * 1e8)::bigint, day, (day_realised * 1e8)::bigint FROM positions"""
+(realised * 1e8)::bigint, day, (day_realised * 1e8)::bigint FROM positions WHERE account = ANY(%s)"""
 _FILLS = b"""SELECT trade_id, client_order_id, symbol, side, (qty * 1e8)::bigint, (price * 1e8)::bigint,
 (fee * 1e8)::bigint, fee_asset FROM fills WHERE account = %s AND seq > %s ORDER BY trade_id"""
 _KILLED = b"SELECT value = 'true'::jsonb FROM config WHERE name = %s"
@@ -53,34 +58,60 @@ class AccountRows(msgspec.Struct):
 
 
 class Tables(msgspec.Struct):
-    """The database's view of the world."""
+    """The database's view of some shards' accounts. `faults`: accounts with rows that cannot be, and why."""
 
     accounts: dict[str, AccountRows]
     symbols: dict[str, SymbolSpec]
-    killed: bool
+    faults: dict[str, str]
 
     def assets(self) -> dict[str, tuple[str, str]]:
         """Base and quote of each symbol."""
         return {name: (spec.base, spec.quote) for name, spec in self.symbols.items()}
 
 
-async def read_tables(connection: Connection) -> Tables:
-    """All of it; the connection is inside a REPEATABLE READ transaction."""
-    accounts = {row[0]: _account(*row) for row in await rows(connection, _ACCOUNTS)}
-    for account, *row in await rows(connection, _OPEN_ORDERS):
-        one = _order(*row)
-        accounts[account].open_orders.append(one)
-        accounts[account].state.orders[one.order.client_order_id] = one.order
-    for account, asset, free, locked in await rows(connection, _BALANCES):
-        accounts[account].state.totals[asset] = free + locked
-        if locked:
-            accounts[account].locked[asset] = locked
-    for account, symbol, avg_price, *figures in await rows(connection, _POSITIONS):
-        accounts[account].state.positions[symbol] = Position(*figures)
-        accounts[account].avg_prices[symbol] = int(avg_price)  # may be beyond 64 bits
-    symbols = {row[0]: _symbol(*row) for row in await rows(connection, _SYMBOLS)}
-    killed = await rows(connection, _KILLED, GLOBAL_KILL)
-    return Tables(accounts, symbols, killed=bool(killed and killed[0][0]))
+async def read_tables(connection: Connection, shards: Sequence[int]) -> Tables:
+    """All of the shards' accounts; the connection is inside a REPEATABLE READ transaction."""
+    tables = Tables({}, await read_symbols(connection), {})
+    accounts = tables.accounts
+    for name, *row in await rows(connection, _ACCOUNTS, list(shards)):
+        with _noted(tables, name):
+            accounts[name] = _account(name, *row)
+    names = list(accounts)
+    for account, *row in await rows(connection, _OPEN_ORDERS, names):
+        with _noted(tables, account):
+            one = _order(*row)
+            accounts[account].open_orders.append(one)
+            accounts[account].state.orders[one.order.client_order_id] = one.order
+    for account, asset, free, locked in await rows(connection, _BALANCES, names):
+        with _noted(tables, account):
+            accounts[account].state.totals[asset] = free + locked
+            if locked:
+                accounts[account].locked[asset] = locked
+    for account, symbol, avg_price, *figures in await rows(connection, _POSITIONS, names):
+        with _noted(tables, account):
+            accounts[account].state.positions[symbol] = Position(*figures)
+            accounts[account].avg_prices[symbol] = int(avg_price)  # may be beyond 64 bits
+    for account in tables.faults:
+        accounts.pop(account, None)
+    return tables
+
+
+async def read_symbols(connection: Connection) -> dict[str, SymbolSpec]:
+    return {row[0]: _symbol(*row) for row in await rows(connection, _SYMBOLS)}
+
+
+async def read_killed(connection: Connection) -> bool:
+    """The global kill switch."""
+    found = await rows(connection, _KILLED, GLOBAL_KILL)
+    return bool(found and found[0][0])
+
+
+@contextmanager
+def _noted(tables: Tables, account: str) -> Iterator[None]:
+    try:
+        yield
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        tables.faults.setdefault(account, f"the tables hold what cannot be: {error!r}")
 
 
 async def read_orders(connection: Connection, account: str, ids: list[str]) -> dict[str, Order]:
@@ -98,8 +129,8 @@ async def rows(connection: Connection, query: bytes, *values: object) -> list[tu
     return await (await connection.execute(query, values)).fetchall()
 
 
-def _account(*row: Any) -> AccountRows:  # noqa: ANN401 - a row of the query's columns
-    account, shard, seq, chain, trades, pruned_seq, limits, kill = row
+def _account(account: str, *row: Any) -> AccountRows:  # noqa: ANN401 - a row of the query's columns
+    shard, seq, chain, trades, pruned_seq, limits, kill = row
     return AccountRows(
         account=account,
         head=Head(shard, seq, bytes(chain), trades),

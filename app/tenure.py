@@ -1,6 +1,7 @@
-"""One claim's life: the engine, the log and the lease of one epoch, from the claim to their loss.
+"""One engine's life, with the log that its events go into and the shards whose accounts are in it.
 
-Whatever fails, all of it ends, and the next tenure begins by recovering. So start and crash recovery are the same code.
+Whatever fails, all of it ends, and the next tenure begins by recovering. So start, crash recovery and taking over a shard are
+the same code.
 """
 
 from __future__ import annotations
@@ -8,27 +9,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from contextlib import AsyncExitStack
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from enum import Enum
 from typing import Any, Final, TypeVar
 
 import msgspec
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from app.database import Connection, confirmed, connect, cut, cut_after
+from app.database import Connection, connect, cut, cut_after
 from app.engine import Batch, Engine, EngineLost
 from app.exchange_config import ExchangeConfig
 from app.feeds import SymbolSpec
-from app.fencing import Renewal, claim, release, renew
+from app.fencing import shard_of
 from app.hub import LogEntry
 from app.limits import Limits
 from app.metrics_core import CoreMetrics
-from app.recovery import recover, run_checkpoints, write_checkpoints
+from app.recovery import run_checkpoints
+from app.ring import Signal
 from app.symbols import store_symbols
+from app.tables import read_killed, read_symbols
 from app.wal import OrderLog
 from app.wal_rows import Append, FirstAnswer, Opening
-from app.wire import DURABLE
+from app.wire import DURABLE, kill_line, symbol_line
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +42,6 @@ T = TypeVar("T")
 CHECKPOINT_PAUSE: Final = 1.0
 CHECKPOINT_LEAST: Final = 1000  # events of one account that are always worth a checkpoint while it runs
 CLOCK_BACK_NS: Final = 10**9  # the window of the order rate: a step back that is shorter passes by itself
-CLAIM_PATIENCE: Final = 5.0  # seconds: longer than the transaction of a lost connection can hold its shards
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -52,50 +56,71 @@ class TenureLost(Exception):
     """The tenure ended; what was in it may or may not have happened."""
 
 
+class NotHere(Exception):
+    """The account is not in service in this engine: nothing was done."""
+
+
+class Place(Enum):
+    """Where a shard is, seen from this engine."""
+
+    ELSEWHERE = "not here"
+    COMING = "being recovered"
+    HERE = "in service"
+    GOING = "being handed over"
+
+
 class Tenure:
-    """`begin`, then requests while `live` runs, then `end`. `recovered` is told where each account's log ends."""
+    """`begin`, then shards come and go (app/steward.py) and requests are made while `live` runs, then `end`."""
 
     log: OrderLog
-    limits: dict[str, Limits]
-    killed: bool
-    renewal: Renewal
 
     def __init__(
         self,
         config: ExchangeConfig,
         metrics: CoreMetrics,
         publish: Callable[[Sequence[Append], int], None],
-        recovered: Callable[[dict[str, int]], None],
+        owner: str,
     ) -> None:
-        self._config = config
+        self.config = config
+        self.epochs: dict[int, int] = {}  # the shards that are ours
+        self.places: dict[int, Place] = {}
+        self.limits: dict[str, Limits] = {}  # the accounts in the engine
+        self.faults: dict[str, str] = {}  # accounts that were not taken up, and what differs
+        self.killed = False
+        self.settled = False  # whether everything that was ours to claim at first is here
+        self._owner = owner
         self._metrics = metrics
         self._publish = publish
-        self._tell_recovered = recovered
         self._stack = AsyncExitStack()
         self._guards: dict[asyncio.Task[Any], Connection | None] = {}
         self._waiting: set[asyncio.Future[Outcome]] = set()
-        self._recovered = self._ended = False
+        self._busy: Counter[int] = Counter()
+        self._quiet = Signal()
+        self.ended = False
 
     async def begin(self, symbols: Iterable[SymbolSpec]) -> None:
-        """Claim, start the engine, recover. StartRefused, LeaseHeld, RecoveryMismatch, EngineLost, psycopg.Error."""
-        config, start = self._config, time.monotonic()
-        self._keeper = await self._connect("keeper", CLAIM_PATIENCE)
-        with cut_after(self._keeper, CLAIM_PATIENCE), confirmed(self._keeper):
-            self._claim = await claim(self._keeper, config.owner, config.lease_ttl)
-            self.renewal = await renew(self._keeper, self._claim, config.lease_ttl)
-        self._committer = await self._connect("committer", config.commit_timeout)
-        self._engine = await Engine.start(config.engine_path, config.heartbeat_timeout)
-        self._stack.push_async_callback(self._engine.stop)
+        """Start the engine and the log, without any account. StartRefused, EngineLost, psycopg.Error."""
+        config = self.config
+        committer = await self.connect("committer", config.commit_timeout)
+        self.engine = await Engine.start(config.engine_path, config.heartbeat_timeout)
+        self._stack.push_async_callback(self.engine.stop)
         self._metrics.engine_starts.inc()
-        self._guard(self._keep_lease(), self._keeper)
-        self._heart = self._guard(self._watch_engine())
-        await self.unless_lost(self._recover(list(symbols)))
-        self._recovered = True
-        # Before the first commit: what it publishes goes behind these, and what is queued already is not committed.
-        self._tell_recovered({account: head.seq for account, head in self.log.heads.items()})
-        self._commits = self._guard(self.log.run(), self._committer)
-        self._guard(self._keep_checkpoints())
-        self._metrics.recovery_seconds.observe(time.monotonic() - start)
+        self.guard(self._watch_engine())
+        self.log = OrderLog(committer, self._owner, self.epochs, self._publish, self._metrics, config.commit_timeout)
+        await self.unless_lost(self._define(list(symbols)))
+        self.guard(self.log.run(), committer)
+        self.guard(self._keep_checkpoints())
+
+    async def _define(self, symbols: list[SymbolSpec]) -> None:
+        config = self.config
+        reader = await self.connect("recovery", config.recovery_timeout)
+        with cut_after(reader, config.recovery_timeout):
+            await store_symbols(reader, symbols)
+            defined = await read_symbols(reader)
+            self.killed = await read_killed(reader)
+        await reader.close()
+        lines = [f"{symbol_line(spec)} ts=0" for spec in defined.values()]
+        await self.engine.ask([*lines, f"{kill_line(on=self.killed)} ts=0"], config.recovery_timeout)
 
     async def live(self, leaving: asyncio.Event) -> None:
         """Return when `leaving` is set; until then raise what ended the tenure."""
@@ -109,24 +134,44 @@ class Tenure:
 
     @property
     def engine_pid(self) -> int:
-        return self._engine.pid
+        return self.engine.pid
 
-    @property
-    def shards(self) -> int:
-        return len(self._claim.epochs)
+    def place(self, account: str) -> Place:
+        """Where the account is."""
+        return self.places.get(shard_of(account), Place.ELSEWHERE)
 
-    def held(self, account: str | None) -> tuple[str, list[int], list[int]]:
-        """What a fence checks for a change of this account, or with None of all: owner, shards, epochs."""
-        shards = sorted(self._claim.epochs) if account is None else [self.log.heads[account].shard]
-        return self._claim.owner, shards, [self._claim.epochs[shard] for shard in shards]
+    @contextmanager
+    def using(self, account: str) -> Iterator[None]:
+        """While inside, the account's shard is not handed over. NotHere when it is not in service."""
+        shard = shard_of(account)
+        if self.ended or self.places.get(shard) is not Place.HERE:
+            raise NotHere(account)
+        self._busy[shard] += 1
+        try:
+            yield
+        finally:
+            self._busy[shard] -= 1
+            if not self._busy[shard]:
+                del self._busy[shard]
+                self._quiet.wake()
+
+    async def quiet(self, shards: Collection[int]) -> None:
+        """Return when no command uses the shards."""
+        while any(shard in self._busy for shard in shards):
+            await Signal.wait_any([self._quiet], 1.0)
+
+    def held(self, account: str) -> tuple[str, list[int], list[int]]:
+        """What a fence checks for a change of this account: owner, shards, epochs. KeyError when it is not ours."""
+        shard = shard_of(account)
+        return self._owner, [shard], [self.epochs[shard]]
 
     def abandon(self, reason: str) -> None:
         """End the tenure, because engine and tables may differ."""
-        self._engine.fail(reason)
+        self.engine.fail(reason)
 
     async def end(self) -> None:
         """End all of it; what still waits gets TenureLost."""
-        self._ended = True
+        self.ended = True
         for future in self._waiting:
             if not future.done():
                 future.set_exception(TenureLost)
@@ -146,17 +191,6 @@ class Tenure:
             await asyncio.wait(pending, timeout=0.05)
         await asyncio.gather(*self._guards, return_exceptions=True)
 
-    async def finish(self) -> None:
-        """Commit what is decided, write checkpoints, give the lease back; requests must have ceased. Then `end`."""
-        self._heart.cancel()
-        await self._engine.ask(["PING ts=0"], self._config.heartbeat_timeout)
-        await self.log.flushed()
-        self._commits.cancel()
-        reader = await self._connect("checkpoint", self._config.recovery_timeout)
-        with cut_after(reader, self._config.recovery_timeout):
-            await write_checkpoints(reader, least=1)
-        await release(self._keeper, self._config.owner)
-
     def request(
         self,
         lines: Sequence[str],
@@ -169,7 +203,7 @@ class Tenure:
         `first` may make a new order's first answer. The future raises TenureLost when the tenure ends before.
         """
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        if self._ended:
+        if self.ended:
             future.set_exception(TenureLost)
             return future
         self._waiting.add(future)
@@ -184,7 +218,7 @@ class Tenure:
                 raise ValueError(f"account {opening.account} cannot be opened: {error[1]}")
             self.log.append(batch.events, settle, first=first, opening=opening)
 
-        self._engine.send(lines, decided)
+        self.engine.send(lines, decided)
         return future
 
     async def unless_lost(self, work: Awaitable[T]) -> T:
@@ -198,36 +232,33 @@ class Tenure:
         finally:
             task.cancel()
 
-    def _guard(self, work: Coroutine[Any, Any, Any], connection: Connection | None = None) -> asyncio.Task[Any]:
+    def guard(self, work: Coroutine[Any, Any, Any], connection: Connection | None = None) -> asyncio.Task[Any]:
+        """Do the work for as long as the tenure lasts; when it ends, that ends."""
         task = asyncio.create_task(work)
         self._guards[task] = connection
         return task
 
-    async def _connect(self, name: str, statement_timeout: float) -> Connection:
-        connection = await connect(self._config.postgres_dsn, statement_timeout=statement_timeout, name=f"veloz {name}")
+    async def connect(self, name: str, statement_timeout: float) -> Connection:
+        """A connection that ends with the tenure."""
+        connection = await connect(self.config.postgres_dsn, statement_timeout=statement_timeout, name=f"veloz {name}")
         self._stack.push_async_callback(connection.close)
         self._stack.callback(cut, connection)  # first: whatever waits on it ends
         return connection
-
-    async def _keep_lease(self) -> None:
-        config = self._config
-        while True:
-            await asyncio.sleep(config.lease_interval)
-            with cut_after(self._keeper, config.lease_ttl - config.lease_interval):
-                self.renewal = await renew(self._keeper, self._claim, config.lease_ttl)
 
     async def _keep_checkpoints(self) -> None:
         """Now and then prove the log and leave a checkpoint, so that a recovery has little to fold.
 
         In a thread, because a fold takes long. RecoveryMismatch when log and tables do not agree.
         """
-        config, done = self._config, self._logged()
+        config, done = self.config, 0
         while True:
             await asyncio.sleep(CHECKPOINT_PAUSE)
-            if (now := self._logged()) - done > config.checkpoint_events:
+            if (now := self.log.appended) - done > config.checkpoint_events:
+                here = [shard for shard, place in self.places.items() if place is Place.HERE]
+                least, faults = self._checkpoint_least(), frozenset(self.faults)
                 try:
                     await asyncio.to_thread(
-                        run_checkpoints, config.postgres_dsn, config.checkpoint_timeout, self._checkpoint_least()
+                        run_checkpoints, config.postgres_dsn, config.checkpoint_timeout, here, least, faults
                     )
                 except psycopg.Error as error:
                     log.warning("no checkpoint was written: %s", error)
@@ -236,20 +267,15 @@ class Tenure:
 
     def _checkpoint_least(self) -> int:
         """So few that all accounts together have no more to fold than one may have alone."""
-        share = self._config.checkpoint_events // max(1, len(self.log.heads))
+        share = self.config.checkpoint_events // max(1, len(self.log.heads))
         return max(1, min(CHECKPOINT_LEAST, share))
 
-    def _logged(self) -> int:
-        return sum(head.seq for head in self.log.heads.values())
-
     async def _watch_engine(self) -> None:
-        """The heartbeat is also what lets orders expire; while recovering nothing may, so the clock stands still then."""
+        """The heartbeat is also what lets orders expire."""
         newest = 0
 
         def line() -> str:
             nonlocal newest
-            if not self._recovered:
-                return "PING ts=0"
             now = time.time_ns()
             if (back := newest - now) > CLOCK_BACK_NS:
                 self.abandon(
@@ -262,23 +288,5 @@ class Tenure:
             if any(event.type in DURABLE for event in batch.events):
                 self.log.append(batch.events, lambda _append: None)
 
-        config = self._config
-        raise EngineLost(await self._engine.watch(line, decided, config.heartbeat_interval, config.heartbeat_timeout))
-
-    async def _recover(self, symbols: list[SymbolSpec]) -> None:
-        config = self._config
-        reader = await self._connect("recovery", config.recovery_timeout)
-        with cut_after(reader, config.recovery_timeout):
-            await store_symbols(reader, symbols)
-            tables = await recover(
-                reader,
-                self._engine,
-                timeout=config.recovery_timeout,
-                checkpoint_events=config.checkpoint_events,
-                from_start=config.verify_from_start,
-            )
-        await reader.close()
-        self.limits = {name: account.limits for name, account in tables.accounts.items()}
-        self.killed = tables.killed
-        heads = {name: account.head for name, account in tables.accounts.items()}
-        self.log = OrderLog(self._committer, self._claim, heads, self._publish, self._metrics, config.commit_timeout)
+        config = self.config
+        raise EngineLost(await self.engine.watch(line, decided, config.heartbeat_interval, config.heartbeat_timeout))

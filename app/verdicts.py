@@ -43,6 +43,10 @@ def taken(client_order_id: str) -> Conflict:
     return Conflict(f"client_order_id {client_order_id} is taken by another order of this account; choose a new id")
 
 
+def closed(known: Answer) -> Conflict:
+    return Conflict(f"order {known.client_order_id} is {known.status} already")
+
+
 def rejected(answer: Answer) -> RiskRejected:
     message = f"order {answer.client_order_id} is refused: {answer.reason}"
     return RiskRejected(message, answer.reason, answer.client_order_id, answer.seq)

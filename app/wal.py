@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
 
 from app.database import Connection, confirmed, cut_after
-from app.fencing import FENCED, Claim, Fenced
+from app.fencing import FENCED, Fenced
 from app.hub import LogEntry
 from app.metrics_core import CoreMetrics
 from app.wal_rows import Append, FirstAnswer, Head, Opening, Rows
@@ -31,20 +31,27 @@ def next_chain(chain: bytes, payload: bytes) -> bytes:
 
 
 class OrderLog:
-    """The log of one claim. After a failure it is of no more use: nobody knows what a lost commit did."""
+    """The log of one engine, for the shards in `epochs`. After a failure it is of no more use: who knows what a lost commit did.
+
+    `heads`: where the log of each account in the engine ends. Events of the accounts in `ignored` are dropped: those are in the
+    engine by mistake and are being taken out of it.
+    """
 
     def __init__(
         self,
         connection: Connection,
-        claim: Claim,
-        heads: dict[str, Head],
+        owner: str,
+        epochs: Mapping[int, int],
         publish: Callable[[Sequence[Append], int], None],
         metrics: CoreMetrics,
         commit_timeout: float,
     ) -> None:
-        self.heads = heads
+        self.heads: dict[str, Head] = {}
+        self.ignored: set[str] = set()
+        self.appended = 0  # events
         self._connection = connection
-        self._claim = claim
+        self._owner = owner
+        self._epochs = epochs
         self._publish = publish
         self._metrics = metrics
         self._commit_timeout = commit_timeout
@@ -74,11 +81,14 @@ class OrderLog:
             if event.type not in DURABLE or event.account is None:
                 others.append(event)
                 continue
+            if event.account in self.ignored:
+                continue
             head = self._advance(event.account, event)
             heads[event.account] = head
             entries.append(
                 LogEntry(event.account, head.seq, event.type, event.client_order_id, event.payload, event.ts_ns)
             )
+        self.appended += len(entries)
         answer = first(entries) if first else None
         self._queue.append(Append(entries, others, heads, settle, answer, opening))
         self._queued.set()
@@ -122,7 +132,7 @@ class OrderLog:
 
     async def _commit(self, group: Sequence[Append]) -> int:
         start = time.monotonic()
-        rows = Rows(self._claim, group)
+        rows = Rows(self._owner, self._epochs, group)
         events = sum(len(append.entries) for append in group)
         try:
             patience = self._commit_timeout + events * SECONDS_AN_EVENT

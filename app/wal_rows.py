@@ -5,12 +5,11 @@ Rows travel as JSON and PostgreSQL reads the amounts out of the engine's own tex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
 
-from app.fencing import Claim
 from app.hub import LogEntry
 from app.wire import Event
 
@@ -145,8 +144,9 @@ WHERE (b.qty, b.cost, b.avg_price, b.realised, b.day, b.day_realised)
 class Rows:
     """What one transaction writes: of every order and account only what it is after the group."""
 
-    def __init__(self, claim: Claim, group: Sequence[Append]) -> None:
-        self._claim = claim
+    def __init__(self, owner: str, epochs: Mapping[int, int], group: Sequence[Append]) -> None:
+        self._owner = owner
+        self._epochs = epochs
         self._heads: dict[str, Head] = {}
         self._after: dict[str, int] = {}
         self._openings: list[Opening] = []
@@ -161,7 +161,7 @@ class Rows:
     def statements(self) -> Iterator[Statement]:
         """The transaction, the fence first."""
         shards = sorted({head.shard for head in self._heads.values()})
-        yield FENCE, (self._claim.owner, shards, [self._claim.epochs[shard] for shard in shards])
+        yield FENCE, (self._owner, shards, [self._epochs[shard] for shard in shards])
         if self._openings:
             yield OPEN_ACCOUNTS, (msgspec.json.encode(self._openings).decode(),)
         yield ADVANCE, (_array(self._advances()), len(self._heads))
@@ -190,7 +190,7 @@ class Rows:
             self._after.setdefault(entry.account, entry.seq - 1)
             payload = entry.payload.decode()
             order = "null" if entry.client_order_id is None else f'"{entry.client_order_id}"'
-            epoch = self._claim.epochs[self._heads[entry.account].shard]
+            epoch = self._epochs[self._heads[entry.account].shard]
             self._log.append(
                 f'{{"a":"{entry.account}","s":{entry.seq},"e":{epoch},"n":{entry.ts_ns},'
                 f'"t":"{entry.type}","c":{order},"p":{payload}}}'

@@ -1,15 +1,16 @@
 -- Several gateways on one database: who they are, which of them live, and what must outlive any of them.
 
 -- id: the second half of the advisory lock that the gateway's keeper session holds; a lock that is gone tells its peers at once
--- that the process is, where the lease would only run out. able: its order path works. credential: a digest by which gateways
--- notice that they were not given the same secret.
+-- that the process is, where the lease would only run out. incarnation: which process of this name. able: its order path works.
+-- credential: a digest by which gateways notice that they were not given the same secret.
 ALTER TABLE gateways
-    ADD COLUMN id         integer GENERATED ALWAYS AS IDENTITY UNIQUE,
-    ADD COLUMN url        text NOT NULL DEFAULT '',
-    ADD COLUMN credential text NOT NULL DEFAULT '',
-    ADD COLUMN able       boolean NOT NULL DEFAULT true,
-    ADD COLUMN draining   boolean NOT NULL DEFAULT false,
-    ADD COLUMN joined_at  timestamptz NOT NULL DEFAULT now();
+    ADD COLUMN id          integer GENERATED ALWAYS AS IDENTITY UNIQUE,
+    ADD COLUMN url         text NOT NULL DEFAULT '',
+    ADD COLUMN incarnation text NOT NULL DEFAULT '',
+    ADD COLUMN credential  text NOT NULL DEFAULT '',
+    ADD COLUMN able        boolean NOT NULL DEFAULT true,
+    ADD COLUMN draining    boolean NOT NULL DEFAULT false,
+    ADD COLUMN joined_at   timestamptz NOT NULL DEFAULT now();
 
 -- Which gateways may own shards. 1447382048: "VEL " in ASCII, the first half of the keepers' locks.
 CREATE VIEW live_gateways AS

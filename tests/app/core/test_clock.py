@@ -20,8 +20,8 @@ async def test_a_clock_that_was_an_hour_ahead_does_not_stop_the_order_rate_for_a
     monkeypatch.setattr(time, "time_ns", lambda: true() + HOUR)
     assert (await exchange.submit(_order("ahead"), key_id=None)).status == Status.ACCEPTED
     engine = exchange._supervisor.current().engine_pid
-    seen = exchange._supervisor.current().renewal
-    await until(lambda: exchange._supervisor.current().renewal is not seen)  # the heart beat meanwhile
+    seen = exchange._supervisor.membership.renewal
+    await until(lambda: exchange._supervisor.membership.renewal is not seen)  # the heart beat meanwhile
     monkeypatch.setattr(time, "time_ns", true)
     await until(lambda: exchange.ready and exchange._supervisor.current().engine_pid != engine)
     for name in ("one", "two"):

@@ -18,7 +18,6 @@ from app.database import Connection
 from app.errors import BadParams, Conflict, ExecutionUnavailable, NotFound, RiskRejected, Unknown
 from app.exchange import Exchange, StartRefused
 from app.exchange_config import ExchangeConfig
-from app.fencing import claim
 from app.limits import Limits
 from app.money import parse_units as units
 from app.tables import rows
@@ -186,7 +185,7 @@ async def test_an_account_opens_once_and_lives_on_without_balances(exchange: Exc
         await exchange.open_account("negative", {"USDT": -1}, Limits())
     with pytest.raises(RiskRejected, match="INSUFFICIENT_FUNDS"):
         await exchange.submit(order("x", account="empty"), key_id=None)
-    assert exchange.accounts() == ["empty", "main"]
+    assert exchange.owned() == ["empty", "main"]
     async with exchange.hub.subscribe("empty", 0) as stream:
         assert [item.type for item in await stream.next(1)] == ["order_update", "order_state"]
 
@@ -202,16 +201,16 @@ async def test_limits_and_kill_switches_hold_at_once_and_after_a_restart(running
         with pytest.raises(BadParams):
             await exchange.set_limits("main", {"cheese": 1})
     async with running() as exchange:
-        assert exchange.limits("main") == Limits(max_order_qty=units("0.1"), kill=True)
+        assert await exchange.limits("main") == Limits(max_order_qty=units("0.1"), kill=True)
         with pytest.raises(RiskRejected, match="KILL_SWITCH"):
             await exchange.submit(order("b"), key_id=None)
         await exchange.set_kill("main", on=False)
-        await exchange.set_kill(None, on=True)
+        await exchange.set_global_kill(on=True)
     async with running() as exchange:
         assert exchange.killed
         with pytest.raises(RiskRejected, match="KILL_SWITCH"):
             await exchange.submit(order("c", qty=units("0.1")), key_id=None)
-        await exchange.set_kill(None, on=False)
+        await exchange.set_global_kill(on=False)
         await exchange.submit(order("d", qty=units("0.1")), key_id=None)
 
 
@@ -331,7 +330,7 @@ async def test_ten_thousand_open_orders_are_cancelled_at_once_and_restored_in_th
     task = asyncio.create_task(exchange.cancel_all(CancelAll(account="main")))
     await asyncio.wait({task})
     if isinstance(task.exception(), Unknown):  # on a slow machine; it goes on
-        await until(lambda: not exchange._commands, 20)
+        await until(lambda: not exchange._desk._commands, 20)
     assert await rows(connection, b"SELECT status, count(*) FROM orders GROUP BY status") == [("CANCELLED", count)]
 
 
@@ -339,7 +338,7 @@ async def test_a_gateway_that_lost_its_shards_cannot_write(
     config: ExchangeConfig, running: Running, connection: Connection
 ) -> None:
     async with running(msgspec.structs.replace(config, retry_most=0.1)) as exchange:
-        await claim(connection, config.owner, 3)
+        await connection.execute("UPDATE shards SET epoch = epoch + 1")
         with pytest.raises(Unknown):
             await exchange.submit(order("x"), key_id=None)
         assert await rows(connection, b"SELECT 1 FROM orders") == []
@@ -347,14 +346,12 @@ async def test_a_gateway_that_lost_its_shards_cannot_write(
         await exchange.submit(order("x"), key_id=None)
 
 
-async def test_another_gateway_is_named_while_its_lease_runs(
-    config: ExchangeConfig, running: Running, connection: Connection
-) -> None:
-    await claim(connection, "other", 0.5)
-    async with running(config) as exchange:
+async def test_another_gateway_is_named_while_its_lease_runs(config: ExchangeConfig, running: Running) -> None:
+    async with running(msgspec.structs.replace(config, owner="other")), running(config) as exchange:
         assert not exchange.ready
         assert exchange.components()["leases"].detail.startswith("other owns the accounts")
-        await until(lambda: exchange.ready)
+        with pytest.raises(ExecutionUnavailable, match="other owns the accounts"):
+            await exchange.submit(order("x"), key_id=None)
 
 
 async def test_closing_leaves_nobody_waiting(running: Running) -> None:

@@ -48,4 +48,4 @@ async def test_the_greatest_limits_are_limits(exchange: TestExchange, running: R
     await exchange.close()
     async with running() as again:
         assert again.ready, again.components()
-        assert again.limits("main") == limits
+        assert await again.limits("main") == limits

@@ -3,19 +3,15 @@
 import asyncio
 from typing import Any
 
-import msgspec
 import pytest
 
 from app.commands import NewOrder, Side
 from app.database import Connection
 from app.errors import BadParams, NotFound
-from app.exchange_config import ExchangeConfig
-from app.fencing import claim, release
 from app.hub import StreamItem, Subscription
 from app.limits import Limits
 from app.money import parse_units as units
 from app.tables import rows
-from tests.app.core.conftest import TestExchange, until
 
 
 def order(order_id: str, account: str = "main") -> NewOrder:
@@ -140,31 +136,3 @@ async def test_events_of_a_lost_commit_answer_still_reach_the_reader(exchange: A
         tenure.abandon("test")
         assert seqs(await durable(stream, 3)) == [5, 6, 7]
     assert await rows(connection, b"SELECT seq FROM accounts") == [(7,)]
-
-
-async def test_a_stream_goes_on_while_another_gateway_leads(
-    exchange: TestExchange,
-    running: Any,  # noqa: ANN401
-    config: ExchangeConfig,
-    connection: Connection,
-) -> None:
-    async with exchange.hub.subscribe("main", None) as early:
-        await submit(exchange, 1)
-        seen = seqs(await durable(early, 3))
-        await release(connection, config.owner)  # as if it had hung for longer than its lease
-        await claim(connection, "other", 1)
-        await until(lambda: not exchange.ready)
-        async with running(msgspec.structs.replace(config, owner="other"), clean=True) as other:
-            await until(lambda: other.ready)
-            await submit(other, 2, "y")
-            await other.open_account("new", {}, Limits())
-            seen += seqs(await durable(early, 6))
-            async with exchange.hub.subscribe("main", seen[-1]) as late, exchange.hub.subscribe("new", None):
-                assert await late.next(0.1) == []  # no reset: what is not published here is there all the same
-                await submit(other, 1, "z")
-                assert seqs(await durable(late, 3)) == [seen[-1] + n for n in (1, 2, 3)]
-        exchange.retry()
-        await until(lambda: exchange.ready)
-        await submit(exchange, 1, "w")
-        seen += seqs(await durable(early, 6))
-    assert seen == list(range(seen[0], seen[0] + 15))

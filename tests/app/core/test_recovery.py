@@ -16,10 +16,12 @@ from app.commands import Cancel, NewOrder, OrderType, Side
 from app.database import Connection
 from app.errors import ExecutionUnavailable, RiskRejected
 from app.exchange_config import ExchangeConfig
+from app.fencing import SHARDS
 from app.limits import Limits
 from app.money import parse_units as units
 from app.recovery import write_checkpoints
 from app.tables import rows
+from tests.app.core.conftest import until
 
 Running = Callable[..., AbstractAsyncContextManager[Any]]
 
@@ -89,6 +91,7 @@ DAMAGES = {
     "a cancelled order made open": ("UPDATE orders SET status = 'ACCEPTED' WHERE client_order_id = 'gone'", "order gone"),
     "a balance": ("UPDATE balances SET free = free + 0.00000001 WHERE asset = 'BTC'", "the log has 'balance BTC"),
     "a lock": ("UPDATE balances SET free = free + 1, locked = locked - 1 WHERE asset = 'USDT'", "'locked USDT"),
+    "a balance of nobody": ("UPDATE balances SET account = 'nobody' WHERE asset = 'BTC'", "balance BTC"),
     "a lost balance": ("DELETE FROM balances WHERE asset = 'BTC'", "balance BTC"),
     "a position": ("UPDATE positions SET cost = cost + 1", "position BTCUSDT"),
     "an average price": ("UPDATE positions SET avg_price = 1", "average price of BTCUSDT"),
@@ -118,7 +121,6 @@ async def test_damage_is_found_and_named(running: Running, connection: Connectio
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE balances SET account = 'nobody' WHERE asset = 'BTC'",
         'UPDATE accounts SET limits = \'{"max_notional":"much"}\'',
         'UPDATE accounts SET limits = \'{"no_limit":"1"}\'',
         "UPDATE accounts SET limits = '[]'",
@@ -139,23 +141,28 @@ async def test_repaired_damage_is_noticed_on_demand(
         assert not exchange.ready
         await change(connection, "UPDATE balances SET free = free - 1 WHERE asset = 'BTC'")
         exchange.retry()
-        async with asyncio.timeout(5):
-            await exchange._supervisor.next_tenure()
+        await until(lambda: exchange.ready, 5)
         await exchange.submit(order("new", price=units("30000")), key_id=None)
 
 
-async def test_one_damaged_account_stops_all_and_is_the_one_named(running: Running, connection: Connection) -> None:
+async def test_a_damaged_account_is_named_and_not_ready_while_the_others_trade(
+    running: Running, connection: Connection
+) -> None:
     async with running() as exchange:
         await exchange.open_account("other", {"USDT": units("5")}, Limits())
     await change(connection, "UPDATE balances SET free = 6 WHERE account = 'other'")
     async with running() as exchange:
+        assert not exchange.ready
         assert exchange.components()["recovery"].detail.startswith("account other: ")
+        assert await exchange.submit(order("new", price=units("30000")), key_id=None)
+        with pytest.raises(ExecutionUnavailable, match="account other"):
+            await exchange.submit(msgspec.structs.replace(order("new"), account="other"), key_id=None)
 
 
 async def test_a_fold_from_a_checkpoint_ends_like_one_from_the_first_event(
     running: Running, connection: Connection, config: ExchangeConfig
 ) -> None:
-    await write_checkpoints(connection, least=1)
+    await write_checkpoints(connection, range(SHARDS), least=1)
     async with running() as exchange:
         assert exchange.ready
         await exchange.print("39000", "0.1")
@@ -165,14 +172,14 @@ async def test_a_fold_from_a_checkpoint_ends_like_one_from_the_first_event(
 
 
 async def test_a_damaged_checkpoint_is_passed_over(running: Running, connection: Connection) -> None:
-    await write_checkpoints(connection, least=1)
+    await write_checkpoints(connection, range(SHARDS), least=1)
     await change(connection, "UPDATE checkpoints SET state = replace(state, 'BTC', 'BTX')")
     async with running() as exchange:
         assert exchange.ready, exchange.components()
 
 
 async def test_a_pruned_log_needs_its_checkpoint(running: Running, connection: Connection) -> None:
-    await write_checkpoints(connection, least=1)
+    await write_checkpoints(connection, range(SHARDS), least=1)
     await connection.execute("DELETE FROM order_wal WHERE seq <= 10")
     await connection.execute("UPDATE accounts SET pruned_seq = 10")
     async with running() as exchange:

@@ -1,0 +1,268 @@
+"""Commands carried out on this gateway's engine, for the accounts that are in it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar, assert_never
+
+import msgspec
+
+from app.accounts import Accounts
+from app.borrow import borrowed
+from app.commands import OPEN, Amend, Answer, Cancel, CancelAll, NewOrder, Status
+from app.database import Pool
+from app.errors import ExecutionUnavailable, NotFound, Unknown
+from app.hub import LogEntry
+from app.lookup import Key, OrderLookup
+from app.metrics_core import CoreMetrics
+from app.requests import (
+    AmendOrder,
+    CancelOrder,
+    CancelOrders,
+    Change,
+    Digest,
+    OpenAccount,
+    ReadDigest,
+    Request,
+    SetKill,
+    SetLimits,
+    Submit,
+)
+from app.tables import rows
+from app.tenure import Outcome, Tenure, TenureLost
+from app.verdicts import again, answer_in, cancelled_in, closed, refused, rejected, taken
+from app.wal_rows import FirstAnswer
+from app.wire import amend_line, cancel_all_line, cancel_line, decode_hash, order_line, token
+
+_OPEN_OF_KEY = b"""SELECT client_order_id FROM orders WHERE account = %s AND key_id IS NOT DISTINCT FROM %s
+AND status IN ('ACCEPTED', 'PARTIALLY_FILLED') ORDER BY rank"""
+
+T = TypeVar("T")
+_answer = msgspec.json.Decoder(Answer).decode
+
+
+class _Flight(msgspec.Struct, frozen=True):
+    """An order on its way: a second submit of the same id joins it."""
+
+    digest: bytes
+    task: asyncio.Task[Answer]
+
+
+class Desk:
+    """Every command raises NotHere when its account is not in service here, and Unknown for what may or may not have happened."""
+
+    def __init__(self, pool: Pool, lookup: OrderLookup, metrics: CoreMetrics, *, most: int) -> None:
+        self._pool = pool
+        self._lookup = lookup
+        self._metrics = metrics
+        self._most = most
+        self._accounts = Accounts(pool)
+        self._flights: dict[Key, _Flight] = {}
+        self._commands: set[asyncio.Task[Any]] = set()
+
+    async def carry_out(self, tenure: Tenure, request: Request, deadline: float) -> Any:  # noqa: ANN401 - ANSWERS[type(request)]
+        """The request's answer, or what refuses it; by `deadline` (monotonic) at the latest."""
+        if len(self._commands) >= self._most:
+            raise ExecutionUnavailable(f"{len(self._commands)} commands are in flight, that is the limit", 0.1)
+        if difference := tenure.faults.get(request.account):
+            raise ExecutionUnavailable(f"orders cannot be taken now; recovery: account {request.account}: {difference}")
+        with self._metrics.command_seconds.labels(request.__struct_config__.tag).time():
+            return await self._answered(self._begun(tenure, request), request.name, deadline)
+
+    def _begun(self, tenure: Tenure, request: Request) -> asyncio.Task[Any]:
+        if isinstance(request, Submit):
+            return self._submitted(tenure, request.command, request.key_id)
+        return self._command(tenure, request, self._work(tenure, request))
+
+    def _work(self, tenure: Tenure, request: Change) -> Coroutine[Any, Any, Any]:
+        match request:
+            case CancelOrder(command):
+                work: Coroutine[Any, Any, Any] = self._cancel(tenure, command, cancel_line(command))
+            case AmendOrder(command):
+                work = self._amend(tenure, command, amend_line(command))
+            case CancelOrders(command):
+                work = self._cancel_all(tenure, command, cancel_all_line(command))
+            case OpenAccount(account, balances, limits):
+                work = self._accounts.open(tenure, account, balances, limits)
+            case SetLimits(account, changes):
+                work = self._accounts.set_limits(tenure, account, changes)
+            case SetKill(account, on):
+                work = self._accounts.set_kill(tenure, account, on=on)
+            case ReadDigest(account):
+                work = self._digest(tenure, account)
+            case _:
+                assert_never(request)
+        return work
+
+    async def ping(self, tenure: Tenure, deadline: float) -> None:
+        """A round trip through the engine. Unknown."""
+        await self._answered(self._task(_outcome(tenure, f"PING ts={time.time_ns()}"), "ping"), "ping", deadline)
+
+    async def cancel_of_key(self, tenure: Tenure, account: str, key_id: str | None, reason: str) -> int:
+        """Cancel the account's open orders that the key placed; how many were asked for. NotHere, Unknown."""
+        with tenure.using(account), self.unknown_when_lost(account):
+            async with borrowed(self._pool) as connection:
+                found = await rows(connection, _OPEN_OF_KEY, account, key_id)
+            if found:
+                now = time.time_ns()
+                commands = [Cancel(account=account, client_order_id=row[0], reason=reason) for row in found]
+                await tenure.request([f"{cancel_line(command)} ts={now}" for command in commands])
+            return len(found)
+
+    async def finish(self, timeout: float) -> None:
+        """Return when nothing is in flight, or after `timeout` seconds."""
+        if self._commands:
+            await asyncio.wait(self._commands, timeout=timeout)
+
+    async def close(self) -> None:
+        for task in self._commands:
+            task.cancel()
+        await asyncio.gather(*self._commands, return_exceptions=True)
+
+    # How a command is begun and awaited.
+
+    def _submitted(self, tenure: Tenure, order: NewOrder, key_id: str | None) -> asyncio.Task[Answer]:
+        key, digest = (order.account, order.client_order_id), order.digest()
+        flight = self._flights.get(key)
+        if flight is None:
+            work = self._carry_out(tenure, order, order_line(order), digest, key_id)
+            task = self._command(tenure, Submit(order, key_id), work)
+            flight = self._flights[key] = _Flight(digest, task)
+            task.add_done_callback(lambda _: self._flights.pop(key))
+        elif flight.digest != digest:
+            raise taken(order.client_order_id)
+        return flight.task
+
+    def _command(self, tenure: Tenure, request: Request, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Carry it out whether or not the one who asked stays. NotHere before anything is done."""
+        using = tenure.using(request.account)
+        try:
+            using.__enter__()
+        except BaseException:
+            work.close()
+            raise
+        task = self._task(work, request.name)
+        task.add_done_callback(lambda _: using.__exit__(None, None, None))
+        return task
+
+    def _task(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        async def known_or_unknown() -> T:
+            with self.unknown_when_lost(name):
+                return await work
+
+        task = asyncio.create_task(known_or_unknown())
+        self._commands.add(task)
+        self._metrics.in_flight.inc()
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._commands.discard(task)
+        self._metrics.in_flight.dec()
+        if not task.cancelled():
+            task.exception()  # retrieved: the one who asked may have gone
+
+    @contextmanager
+    def unknown_when_lost(self, name: str) -> Iterator[None]:
+        """Unknown in place of TenureLost."""
+        try:
+            yield
+        except TenureLost as error:
+            self._metrics.unknown.inc()
+            raise Unknown(
+                f"the engine or the log was lost with {name} under way; ask again with the same id"
+            ) from error
+
+    async def _answered(self, task: asyncio.Task[T], name: str, deadline: float) -> T:
+        started = time.monotonic()
+        done, _ = await asyncio.wait({task}, timeout=max(0.0, deadline - started))
+        if not done:
+            self._metrics.unknown.inc()
+            raise Unknown(f"no answer about {name} within {deadline - started:.1f} s; ask again with the same id")
+        if task.cancelled():
+            raise Unknown(f"this gateway was shut down with {name} under way; ask again with the same id")
+        return task.result()
+
+    # How a command is carried out.
+
+    async def _carry_out(self, tenure: Tenure, order: NewOrder, line: str, digest: bytes, key_id: str | None) -> Answer:
+        known = await self._lookup.find(order.account, order.client_order_id)
+        if known is not None:
+            return again(order.client_order_id, digest, known)
+        if tenure.ended:  # what the look-up said may be of another time
+            raise ExecutionUnavailable("the engine was lost before it heard of the order")
+
+        def first(entries: list[LogEntry]) -> FirstAnswer | None:
+            answer = answer_in(entries, order.account, order.client_order_id)
+            if answer is None:
+                return None
+            status = 422 if answer.status == Status.REJECTED else 200
+            return FirstAnswer(order.client_order_id, digest, msgspec.json.encode(answer), status, key_id)
+
+        outcome = await tenure.request([f"{line} ts={time.time_ns()}"], first=first)
+        if outcome.first is None:
+            raise refused(outcome.batch)
+        answer = _answer(outcome.first.answer)
+        if answer.status == Status.REJECTED:
+            self._metrics.rejects.labels(answer.reason).inc()
+            raise rejected(answer)
+        return answer
+
+    async def _cancel(self, tenure: Tenure, command: Cancel, line: str) -> Answer:
+        outcome = await _outcome(tenure, f"{line} ts={time.time_ns()}")
+        answer = answer_in(outcome.entries, command.account, command.client_order_id)
+        if outcome.batch.error() is None and answer is not None:
+            return answer
+        known = await self._known(outcome, command.account, command.client_order_id, command.symbol)
+        if known.status == Status.CANCELLED and known.reason == command.reason:
+            return known
+        raise closed(known)
+
+    async def _amend(self, tenure: Tenure, command: Amend, line: str) -> Answer:
+        outcome = await _outcome(tenure, f"{line} ts={time.time_ns()}")
+        error = outcome.batch.error()
+        answer = answer_in(outcome.entries, command.account, command.client_order_id)
+        if error is None and answer is not None:
+            return answer
+        known = await self._known(outcome, command.account, command.client_order_id)
+        if error is None:
+            return known  # it had these values already
+        raise closed(known)
+
+    async def _cancel_all(self, tenure: Tenure, command: CancelAll, line: str) -> list[Answer]:
+        outcome = await _outcome(tenure, f"{line} ts={time.time_ns()}")
+        if outcome.batch.error():
+            raise refused(outcome.batch)
+        return cancelled_in(outcome.entries, command)
+
+    async def _digest(self, tenure: Tenure, account: str) -> Digest:
+        seq = 0
+
+        def first(_: list[LogEntry]) -> None:
+            nonlocal seq
+            seq = tenure.log.heads[account].seq
+
+        outcome = await tenure.request([f"HASH {token('account', account)} ts={time.time_ns()}"], first=first)
+        if outcome.batch.error():
+            raise refused(outcome.batch)
+        found = next(event for event in outcome.batch.events if event.type == "hash")
+        return Digest(account, seq, decode_hash(found.payload).hash)
+
+    async def _known(self, outcome: Outcome, account: str, client_order_id: str, symbol: str | None = None) -> Answer:
+        """The order as the database has it, of `symbol` when given, after the engine found none to change."""
+        error = outcome.batch.error()
+        if error is not None and error[0] != "NOT_FOUND":
+            raise refused(outcome.batch)
+        known = await self._lookup.find(account, client_order_id)
+        if known is None or symbol not in (None, known.symbol):
+            raise NotFound(f"account {account} has no order {client_order_id}{f' of {symbol}' if symbol else ''}")
+        if error is not None and known.now.status in OPEN:
+            raise ExecutionUnavailable(f"order {client_order_id} came to be open meanwhile; ask again", 0.1)
+        return known.now
+
+
+async def _outcome(tenure: Tenure, line: str) -> Outcome:
+    return await tenure.request([line])
