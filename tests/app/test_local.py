@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.local import LocalError, api_key_file, market_variables
+from app.local import api_key_file
+from app.local_options import LocalError, market_variables
 
 ROOT = Path(__file__).resolve().parents[2]
 
