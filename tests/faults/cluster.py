@@ -13,7 +13,8 @@ import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.faults.balancer import Balancer, Kind
+from stacks.balancer import Kind
+from tests.faults.balancer import Balancer
 from tests.faults.gateway import Gateway, environment, free_port
 from tests.faults.proxy import Proxy
 from tests.faults.valkey import Valkey
@@ -24,8 +25,9 @@ BALANCES = {"USDT": "10000000000", "BTC": "100000"}
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cluster consists of. Proxies: before the gateways (`tapped`: what they got is kept), between them, to Valkey,
-    and from the first gateway to PostgreSQL."""
+    """What a cluster consists of. Proxies: before the gateways (`tapped`: what the balancer sent them is kept), between them,
+    to Valkey, and from the first gateway to PostgreSQL.
+    """
 
     gateways: int = 3
     balancer: Kind | None = "nginx"
@@ -33,6 +35,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     peers_proxied: bool = False
     valkey_proxied: bool = False
     database_proxied: bool = False
+    durations: Mapping[str, float] = {}  # what gateways and balancer have in common, in seconds
     changes: Mapping[str, str] = {}
 
 
@@ -55,6 +58,8 @@ class Cluster:
             "VELOZ_CLUSTER_SECRET": secrets.token_hex(32),
             "VELOZ_POSTGRES_POOL_MAX": "4",  # four gateways on 50 connections
             "VELOZ_PAPER_BALANCES": ",".join(f"{asset}={amount}" for asset, amount in BALANCES.items()),
+            "VELOZ_TRUSTED_PROXIES": "127.0.0.1",
+            **{f"VELOZ_{name.upper()}": str(value) for name, value in self.shape.durations.items()},
             **self.shape.changes,
         }
 
@@ -67,7 +72,8 @@ class Cluster:
             for _ in range(self.shape.gateways):
                 self.add_gateway()
             if self.shape.balancer:
-                self.balancer = Balancer(self.shape.balancer, self.directory, [self._door(g) for g in self.gateways])
+                doors = [self._door(gateway) for gateway in self.gateways]
+                self.balancer = Balancer(self.shape.balancer, self.directory, doors, self.shape.durations)
         except BaseException:
             self.__exit__()
             raise
@@ -100,12 +106,13 @@ class Cluster:
         self.gateways.append(Gateway(directory, environ, port=port))
         return self.gateways[-1]
 
-    def _door(self, gateway: Gateway) -> str:
+    def _door(self, gateway: Gateway) -> int:
+        """The port by which the balancer reaches it."""
         if not self.shape.tapped:
-            return f"127.0.0.1:{gateway.port}"
+            return gateway.port
         self.taps.append(self.directory / f"{gateway.owner}.tap")
         self._doors.append(Proxy(f"127.0.0.1:{gateway.port}", free_port(), self.taps[-1]))
-        return f"127.0.0.1:{self._doors[-1].port}"
+        return self._doors[-1].port
 
     async def start(self) -> None:
         """Start those that do not run and wait until all are ready and every shard has its owner."""

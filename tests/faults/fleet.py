@@ -18,8 +18,9 @@ from tests.faults.campaign import background
 from tests.faults.checker import Violation, check
 from tests.faults.cluster import Cluster
 from tests.faults.facts import Digest, Facts, gather
-from tests.faults.ledger import Ledger
-from tests.faults.load import Client, Load, settle
+from tests.faults.ledger import Call, Ledger
+from tests.faults.load import BUSINESS, Client, Load, settle
+from tests.faults.scale import scaled
 from tests.faults.shard_checker import check_shards
 from tests.faults.stream import AdminFollower, Follower
 
@@ -50,6 +51,11 @@ class Result(msgspec.Struct, frozen=True):
         found = [violation for facts in self.accounts for violation in check(facts)]
         return found + check_shards(self.accounts)
 
+    def failed(self) -> list[Call]:
+        """Requests that had no answer, or one that only something broken gives."""
+        calls = (call for facts in self.accounts for call in facts.calls)
+        return [call for call in calls if call.status not in BUSINESS and not _overtook(call)]
+
     def orders(self) -> int:
         return sum(len(facts.orders) for facts in self.accounts)
 
@@ -67,6 +73,13 @@ class Result(msgspec.Struct, frozen=True):
             f"{sum(len(facts.digests) for facts in self.accounts)} engine digests, {len(self.gaps)} streams came back, "
             f"the slowest after {max(self.gaps, default=0):.2f} s"
         )
+
+
+def _overtook(call: Call) -> bool:
+    """A cancel that came before its order, and was told to ask again when that had been taken meanwhile."""
+    return call.path != "/api/order" and str(call.answer.get("message")).endswith(
+        "came to be open meanwhile; ask again"
+    )
 
 
 class Fleet:
@@ -95,7 +108,7 @@ class Fleet:
             ledger = self._stack.enter_context(Ledger(self._directory / f"{account}.jsonl"))
             client = await self._stack.enter_async_context(Client(url or self.anywhere, headers, ledger))
             load = Load(client, self._rng.getrandbits(32), rate / accounts)
-            watchers = [Follower(self.any_gateway, headers) for _ in range(followers)]
+            watchers = [Follower(url or self.any_gateway, headers, patient=url is not None) for _ in range(followers)]
             self.traders.append(Trader(account, client, load, watchers))
             self.digests[account] = []
 
@@ -142,22 +155,27 @@ class Fleet:
             ]
 
 
-async def campaign(
+async def campaign(  # noqa: PLR0913 - what a run is
     cluster: Cluster,
     directory: Path,
     break_it: Break,
     *,
     seed: int,
-    accounts: int = 6,
-    rate: float = 90,
+    accounts: int = scaled(4, 8),
+    rate: float = scaled(50, 80),
     followers: int = 1,
+    by_balancer: bool = False,
 ) -> Result:
-    """Load while `break_it` runs; the cluster must then settle, hash every account, cancel all orders and be gathered."""
+    """Load while `break_it` runs; the cluster must then settle, hash every account, cancel all orders and be gathered.
+
+    `by_balancer`: all of it by way of the balancer; the followers then wait before they come back as they were told to.
+    """
     async with Fleet(cluster, directory, seed) as fleet:
         admin = AdminFollower(fleet.any_gateway, cluster.headers)
+        way = (lambda: cluster.url) if by_balancer else None
         async with background(admin.run()):
             await admin.connected()
-            await fleet.open(accounts, rate, followers)
+            await fleet.open(accounts, rate, followers, way)
             watchers = [watcher for trader in fleet.traders for watcher in trader.followers]
             async with background(fleet.sample_digests(), *(watcher.run() for watcher in watchers)):
                 stop = asyncio.Event()

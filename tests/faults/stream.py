@@ -30,16 +30,20 @@ class Follower:
     """Follows one account's events from after `last_id`; `events` are those with an id, in the order they came.
 
     `url` may be asked for anew for every connection. `gaps` are the seconds from each connection's end to the next one's start.
+    One that is `patient` waits first for as long as the last connection's `retry` said, as browsers do.
     """
 
     path = "/api/stream"
 
-    def __init__(self, url: str | Callable[[], str], headers: dict[str, str], *, last_id: str = "0") -> None:
+    def __init__(
+        self, url: str | Callable[[], str], headers: dict[str, str], *, last_id: str = "0", patient: bool = False
+    ) -> None:
         self._url = url if callable(url) else lambda: url
         self._headers = headers
         self.start = int(last_id or 0)
         self.last_id = last_id
         self.gaps: list[float] = []
+        self._patient = patient
         self._ended = 0.0
         self.events: list[Event] = []
         self.connections = self.refusals = self.comments = self.markets = 0
@@ -55,7 +59,7 @@ class Follower:
                         await self._follow(session)
                     finally:
                         self._ended = self._ended or time.monotonic()
-                await asyncio.sleep(RECONNECT_SECONDS)
+                await asyncio.sleep(self.retry / 1000 if self._patient and self.retry else RECONNECT_SECONDS)
 
     async def _follow(self, session: aiohttp.ClientSession) -> None:
         headers = {"Last-Event-ID": self.last_id} if self.last_id else {}
