@@ -64,7 +64,7 @@ class Exchange:
         self._publisher = Publisher(self.hub, metrics)
         self.markets: dict[str, MarketView] = self._publisher.markets
         self._lookup = OrderLookup(self.pool, config.lookup_timeout)
-        hooks = Hooks(self._publisher.publish, self._publisher.orders.forget, self._taken, self._given)
+        hooks = Hooks(self._publisher.publish, self._renewed, self._taken, self._given)
         self._supervisor = Supervisor(config, feed.symbols if feed else (), metrics, self.directory, hooks)
         self._desk = Desk(self.pool, self._lookup, metrics, most=config.max_in_flight)
         self._router = Router(config.owner, self.directory, self.peers, metrics, self.here, self._supervisor.moved)
@@ -304,7 +304,11 @@ class Exchange:
         age = (time.time_ns() - newest) / 1e9
         return Component(ok=age <= most, detail=f"{age:.1f} s old")
 
-    # What the steward calls.
+    # What supervisor and steward call.
+
+    async def _renewed(self) -> None:
+        self._publisher.orders.forget()
+        await self.pool.check()  # connections to a server that is gone would each fail one request
 
     def _taken(self, one: Proven) -> None:
         account = one.rows.account
