@@ -34,6 +34,10 @@ class Client:
         self.ledger = ledger
         self._session: aiohttp.ClientSession | None = None
 
+    def by(self, url: str) -> Client:
+        """The same client by way of another gateway; not entered."""
+        return Client(url, self._headers, self.ledger)
+
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
         connector = aiohttp.TCPConnector(limit=0)
