@@ -50,6 +50,8 @@ def _epochs(accounts: Sequence[Facts]) -> Iterator[Violation]:
 
 def _digests(facts: Facts) -> Iterator[Violation]:
     """What engines said their state was is what the log adds up to."""
+    if not facts.digests:
+        return
     try:
         folded = digests_at(facts, [digest.seq for digest in facts.digests])
     except (FoldError, msgspec.MsgspecError) as error:
