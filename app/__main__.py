@@ -48,12 +48,11 @@ def local(
     from app.embedded import EmbeddedError  # noqa: PLC0415
     from app.local import run_local  # noqa: PLC0415
     from app.local_options import LocalError, Options  # noqa: PLC0415
-    from stacks.balancer import BalancerError  # noqa: PLC0415
 
     options = Options(market, data_dir.absolute(), port, speed, gateways, balancer)
     try:
         run_local(options, Console())
-    except (BalancerError, BuildError, ChildError, EmbeddedError, LocalError, OSError) as error:
+    except (BuildError, ChildError, EmbeddedError, LocalError, OSError) as error:
         raise refuse(error) from None
 
 

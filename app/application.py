@@ -8,6 +8,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -50,6 +51,19 @@ _QUIET_START = 5.0
 _CLOSE_TIMEOUT = 2.0
 
 
+# The lease as metrics: name, documentation, field of Standing.
+_STANDING = (
+    ("veloz_shards_owned", "Shards whose accounts are in this gateway's engine", "shards"),
+    ("veloz_lease_seconds", "Seconds that this gateway's lease has left", "lease_seconds"),
+    ("veloz_epoch_max", "Greatest epoch of the shards owned", "epoch"),
+    ("veloz_gateways_live", "Gateways that live, this one included", "gateways"),
+)
+
+
+def _standing(exchange: Exchange, field: str) -> float:
+    return float(getattr(exchange.standing(), field))
+
+
 def exchange_config(settings: Settings) -> ExchangeConfig:
     """The order path's share of the settings."""
     return ExchangeConfig(
@@ -70,6 +84,11 @@ def exchange_config(settings: Settings) -> ExchangeConfig:
         lease_interval=settings.lease_renew,
         lease_ttl=settings.lease_ttl,
         verify_from_start=settings.verify_from_start,
+        log_keep_days=settings.log_keep_days,
+        log_keep_events=settings.log_keep_events,
+        redis_url=settings.redis_url,
+        redis_timeout=settings.redis_timeout,
+        redis_retry=settings.redis_retry,
         # A recording ends; that is no fault.
         max_market_age=None if settings.market_source == "replay" else settings.market_max_age or None,
     )
@@ -91,6 +110,8 @@ def make_services(settings: Settings) -> Services:
     """Everything the handlers work with; nothing is connected yet."""
     metrics = Metrics()
     exchange = Exchange.create(exchange_config(settings), make_feed(settings), metrics.core)
+    for name, documentation, field in _STANDING:
+        metrics.gauge(name, documentation, partial(_standing, exchange, field))
     cache = Cache(settings.redis_url, timeout=settings.redis_timeout, retry=settings.redis_retry, up=metrics.redis_up)
     keys = KeyStore(lambda: exchange.pool)
     sessions = Sessions(cache, idle=settings.session_idle, max_age=settings.session_max_age)

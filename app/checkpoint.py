@@ -34,13 +34,26 @@ def beginning(account: str) -> Checkpoint:
     return Checkpoint(0, bytes(32), State(account))
 
 
-async def read_checkpoint(connection: Connection, account: str, head: int) -> Checkpoint:
-    """The newest one whose digest is right; a damaged one is reported and passed over."""
+async def good_checkpoints(connection: Connection, account: str, head: int) -> list[Checkpoint]:
+    """Those whose digest is right, the newest first; a damaged one is reported and passed over."""
+    found = []
     for seq, chain, text, digest in await rows(connection, _READ, account, head):
         if _digest(text, bytes(chain)) == bytes(digest):
-            return Checkpoint(seq, bytes(chain), read_state(text))
-        log.error("the checkpoint of %s at %d is damaged; an earlier one serves", account, seq)
-    return beginning(account)
+            found.append(Checkpoint(seq, bytes(chain), read_state(text)))
+        else:
+            log.error("the checkpoint of %s at %d is damaged; an earlier one serves", account, seq)
+    return found
+
+
+async def read_checkpoint(connection: Connection, account: str, head: int) -> Checkpoint:
+    """The newest good one, or the log's beginning."""
+    return next(iter(await good_checkpoints(connection, account, head)), beginning(account))
+
+
+async def first_checkpoint(connection: Connection, account: str, head: int, pruned: int) -> Checkpoint:
+    """The oldest place that a fold can begin at: the log's beginning, or when that was pruned the oldest good one behind it."""
+    points = await good_checkpoints(connection, account, head) if pruned else []
+    return next((point for point in reversed(points) if point.seq >= pruned), beginning(account))
 
 
 async def write_checkpoint(connection: Connection, point: Checkpoint) -> None:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import msgspec
+
 from app.accounts import read_limits, store_global_kill
 from app.borrow import borrowed
 from app.commands import Amend, Answer, Cancel, CancelAll, NewOrder
@@ -15,6 +17,7 @@ from app.desk import Desk
 from app.directory import Directory
 from app.errors import ExecutionUnavailable
 from app.exchange_config import ExchangeConfig, StartRefused
+from app.fanout import Fanout
 from app.feeder import Feeder
 from app.feeds import Feed
 from app.hub import EventHub
@@ -24,6 +27,7 @@ from app.market_view import MarketView
 from app.metrics_core import CoreMetrics
 from app.peers import Peers
 from app.placement import Peer
+from app.prune import Keep, Pruner
 from app.publisher import Publisher
 from app.recovery import Proven
 from app.requests import (
@@ -48,6 +52,16 @@ from app.tenure import NotHere, Place, Tenure
 __all__ = ["Component", "Exchange", "StartRefused"]
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway's lease: its shards and their greatest epoch, the seconds it has left, and how many gateways live."""
+
+    gateway: str
+    shards: int
+    epoch: int
+    lease_seconds: float
+    gateways: int
+
+
 class Exchange:
     """One gateway's order path. Commands go to the gateway that owns the account, this one or another.
 
@@ -58,16 +72,32 @@ class Exchange:
     def __init__(self, config: ExchangeConfig, feed: Feed | None, metrics: CoreMetrics) -> None:
         self.pool: Pool = make_pool(config.postgres_dsn, size=config.pool_size, timeout=config.lookup_timeout)
         self.directory = Directory(config)
-        self.hub = EventHub(self.pool, lambda: self.directory.live > 1)
+        self.hub = EventHub(self.pool)
         self.peers = Peers(config.cluster_secret)
         self._config = config
-        self._publisher = Publisher(self.hub, metrics)
+        self._fanout = Fanout(
+            self.hub,
+            metrics,
+            url=config.redis_url,
+            timeout=config.redis_timeout,
+            retry=config.redis_retry,
+            owns=self.owns,
+            heard=lambda: self.directory.live > 1,
+        )
+        self._publisher = Publisher(self.hub, self._fanout, metrics)
         self.markets: dict[str, MarketView] = self._publisher.markets
         self._lookup = OrderLookup(self.pool, config.lookup_timeout)
         hooks = Hooks(self._publisher.publish, self._renewed, self._taken, self._given)
         self._supervisor = Supervisor(config, feed.symbols if feed else (), metrics, self.directory, hooks)
         self._desk = Desk(self.pool, self._lookup, metrics, most=config.max_in_flight)
         self._router = Router(config.owner, self.directory, self.peers, metrics, self.here, self._supervisor.moved)
+        self._pruner = Pruner(
+            self.pool,
+            Keep(config.log_keep_days, config.log_keep_events),
+            owned=self.owned,
+            held=lambda account: self._supervisor.current().held(account),
+            metrics=metrics,
+        )
         self._feeder = Feeder(feed, config.max_feed_in_flight, self._supervisor.next_tenure) if feed else None
         self._background: list[asyncio.Task[None]] = []
         self._feeding: asyncio.Task[None] | None = None
@@ -87,6 +117,8 @@ class Exchange:
         await self.pool.open(wait=False)
         self._background.append(asyncio.create_task(self._lookup.run()))
         self._background.append(asyncio.create_task(self.directory.run()))
+        self._background.append(asyncio.create_task(self._fanout.run()))
+        self._background.append(asyncio.create_task(self._pruner.run()))
         await self._supervisor.start()
         if self._feeder is not None:
             self._feeding = asyncio.create_task(self._feeder.run())
@@ -211,6 +243,18 @@ class Exchange:
         tenure = self._supervisor.tenure
         return sorted(tenure.limits) if tenure else []
 
+    def standing(self) -> Standing:
+        """What this gateway has of the cluster now."""
+        tenure = self._supervisor.tenure
+        epochs = tenure.epochs.values() if tenure else ()
+        return Standing(
+            gateway=self._config.owner,
+            shards=len(epochs),
+            epoch=max(epochs, default=0),
+            lease_seconds=self._supervisor.membership.seconds_left,
+            gateways=self.directory.live,
+        )
+
     async def ping(self) -> float:
         """Seconds of a round trip through this gateway's engine."""
         tenure, start = self._supervisor.current(), time.monotonic()
@@ -320,3 +364,4 @@ class Exchange:
     def _given(self, accounts: Collection[str]) -> None:
         for account in accounts:
             self._publisher.orders.gave(account)
+        self.hub.forget(accounts)

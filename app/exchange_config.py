@@ -49,3 +49,8 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_events: Count = 20_000
     checkpoint_timeout: Seconds = 10.0
     verify_from_start: bool = False
+    log_keep_days: float = 0.0
+    log_keep_events: int = 0
+    redis_url: str = ""
+    redis_timeout: Seconds = 0.15
+    redis_retry: Seconds = 1.0

@@ -1,5 +1,7 @@
 """The whole system on this machine: engines, PostgreSQL, Valkey and gateways, all stopped by one Ctrl-C."""
 
+from __future__ import annotations
+
 import os
 import secrets
 import selectors
@@ -8,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.progress import Progress
@@ -17,9 +19,11 @@ from app import __version__
 from app.build import build_engine
 from app.child import Child
 from app.embedded import EmbeddedServers
-from app.local_gateways import Gateways, await_answer, balanced
+from app.local_gateways import Gateways, await_answer
 from app.local_options import HOST, Options, check, market_variables, postgres_settings
-from stacks.programs import Program, find
+
+if TYPE_CHECKING:  # one gateway has no balancer and shall not wait for its imports
+    from stacks.programs import Program
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
 
@@ -27,11 +31,11 @@ STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
 def run_local(options: Options, console: Console) -> None:
     """Start everything, print how to use it, and stop it in order on SIGINT, SIGTERM or SIGHUP.
 
-    Raises LocalError, BalancerError, BuildError, EmbeddedError or ChildError.
+    Raises LocalError, BuildError, EmbeddedError or ChildError.
     """
     check(options)
     postgres = postgres_settings(options.gateways, os.environ)
-    program = find(options.balancer) if options.gateways > 1 else None
+    program = _program(options)
     with ExitStack() as stack:
         stack.enter_context(_interruptible())
         try:
@@ -53,6 +57,14 @@ def run_local(options: Options, console: Console) -> None:
     console.print("stopped; everything is kept in", str(options.data_dir), soft_wrap=True, highlight=False)
 
 
+def _program(options: Options) -> Program | None:
+    if options.gateways == 1:
+        return None
+    from app.local_balancer import find  # noqa: PLC0415
+
+    return find(options.balancer)
+
+
 def _balanced(stack: ExitStack, program: Program | None, options: Options, gateways: Gateways) -> list[Child]:
     """Start the gateways, and before several of them the balancer, which is in the list; all are ready.
 
@@ -62,7 +74,9 @@ def _balanced(stack: ExitStack, program: Program | None, options: Options, gatew
     if program is None:
         stack.enter_context(gateways)
         return []
-    balancer = stack.enter_context(balanced(program, options.data_dir, options.port, gateways.servers))
+    from app.local_balancer import balanced  # noqa: PLC0415
+
+    balancer = stack.enter_context(balanced(program, options.data_dir, options.port, gateways.places))
     stack.enter_context(gateways)
     await_answer(balancer, options.port)
     return [balancer]
@@ -142,7 +156,7 @@ def _welcome(options: Options, program: Program | None, gateways: Gateways, seco
     key = f'-H "X-API-Key: $(cat {key_file})"'
     several = cluster = ""
     if program is not None:
-        places = "".join(f"\n           {s.name} http://{s.address}" for s in gateways.servers)
+        places = "".join(f"\n           {place.name} {place.url}" for place in gateways.places)
         several = f"\n  balancer {program.name}, before{places}"
         cluster = f"\n  curl {key} {base}/api/cluster"
     took = "the gateways took" if program else "the gateway took"

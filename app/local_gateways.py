@@ -1,28 +1,37 @@
-"""The gateways on this machine, and the balancer before several of them."""
+"""The gateways on this machine."""
 
 import os
-import pwd
 import signal
 import socket
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from grp import getgrgid
+from collections.abc import Mapping
+from contextlib import ExitStack
 from http import HTTPStatus
+from math import inf
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
-from app.child import Child, ChildError, await_ready, bound_to_us, running, start, stop
+from app.child import Child, ChildError, await_ready, bound_to_us, start, stop
 from app.local_options import HOST
-from stacks.balancer import Balancer, Server
-from stacks.programs import Program
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-# One that ends sooner after its start would only do so again.
+COMMAND: Final = (sys.executable, "-m", "app", "gateway")
+# One that ends sooner after it was started again would only do so once more.
 SETTLED_SECONDS: Final = 10
+
+
+class Place(NamedTuple):
+    """A gateway's name and its port."""
+
+    name: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
 
 
 class Gateways:
@@ -37,16 +46,16 @@ class Gateways:
         self._alone = gateways == 1
         ports = [port] if self._alone else _free_ports(gateways)
         names = ["gateway"] if self._alone else [f"gateway-{number}" for number in range(1, gateways + 1)]
-        self.servers = tuple(Server(name, HOST, port) for name, port in zip(names, ports, strict=True))
+        self.places = tuple(Place(name, port) for name, port in zip(names, ports, strict=True))
         self._children: dict[str, Child] = {}
-        self._started: dict[str, float] = {}
+        self._again: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         try:
-            for server in self.servers:
-                self._start(server)
-            for server in self.servers:
-                await_answer(self._children[server.name], server.port)
+            for place in self.places:
+                self._start(place)
+            for place in self.places:
+                await_answer(self._children[place.name], place.port)
         except BaseException:
             self.__exit__()
             raise
@@ -61,45 +70,25 @@ class Gateways:
 
     def restart(self, ended: Child) -> None:
         """Start one again that ended by itself; meanwhile the others serve. Raises ChildError when that is no use."""
-        server = next((server for server in self.servers if self._children[server.name] is ended), None)
-        if server is None or self._alone or time.monotonic() - self._started[server.name] < SETTLED_SECONDS:
+        place = next((place for place in self.places if self._children[place.name] is ended), None)
+        now = time.monotonic()
+        if place is None or self._alone or now - self._again.get(place.name, -inf) < SETTLED_SECONDS:
             msg = f"{ended.name} ended by itself with status {ended.process.wait()}; its log is {ended.log}"
             raise ChildError(msg)
         ended.process.wait()
-        self._start(server)
+        self._again[place.name] = now
+        self._start(place)
 
-    def _start(self, server: Server) -> None:
-        variables = {**self._variables, "VELOZ_HOST": HOST, "VELOZ_PORT": str(server.port)}
+    def _start(self, place: Place) -> None:
+        variables = {**self._variables, "VELOZ_HOST": HOST, "VELOZ_PORT": str(place.port)}
         if not self._alone:
-            variables["VELOZ_GATEWAY_ID"] = server.name
-            variables["VELOZ_ADVERTISE_URL"] = f"http://{server.address}"
+            variables["VELOZ_GATEWAY_ID"] = place.name
+            variables["VELOZ_ADVERTISE_URL"] = place.url
             variables["VELOZ_TRUSTED_PROXIES"] = HOST
-        command = bound_to_us([sys.executable, "-m", "app", "gateway"], signal.SIGTERM)
-        log = self._data_dir / f"{server.name}.log"
-        name = "The gateway" if self._alone else f"The gateway {server.name}"
-        self._children[server.name] = start(name, command, log, signal.SIGTERM, env=_environment(variables))
-        self._started[server.name] = time.monotonic()
-
-
-@contextmanager
-def balanced(program: Program, data_dir: Path, port: int, servers: tuple[Server, ...]) -> Iterator[Child]:
-    """The balancer on `port`, running."""
-    directory = data_dir / "balancer"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    # Its master stays what we are; the workers, which meet the clients, are nobody when we are root.
-    nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-    model = Balancer(
-        host=HOST,
-        port=port,
-        gateways=servers,
-        workers=1,
-        user=nobody.pw_name if nobody else "",
-        group=getgrgid(nobody.pw_gid).gr_name if nobody else "",
-    )
-    program.configure(model, directory)
-    command = bound_to_us(program.command(directory), signal.SIGTERM)
-    with running("The balancer", command, data_dir / "balancer.log", signal.SIGTERM) as child:
-        yield child
+        command = bound_to_us([*COMMAND], signal.SIGTERM)
+        log = self._data_dir / f"{place.name}.log"
+        name = "The gateway" if self._alone else f"The gateway {place.name}"
+        self._children[place.name] = start(name, command, log, signal.SIGTERM, env=_environment(variables))
 
 
 def await_answer(child: Child, port: int) -> None:

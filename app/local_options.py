@@ -1,16 +1,20 @@
 """What a user chooses for the whole system on this machine, and what of it is refused."""
 
+from __future__ import annotations
+
 import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from app.embedded import POSTGRES_SETTINGS
 from app.settings import Settings
-from stacks.balancer import Kind
+
+if TYPE_CHECKING:  # one gateway has no balancer and shall not wait for its imports
+    from stacks.balancer import Kind
 
 HOST: Final = "127.0.0.1"
 MOST_GATEWAYS: Final = 8

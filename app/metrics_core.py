@@ -50,3 +50,12 @@ class CoreMetrics:
         )
         self.unknown = Counter("veloz_unknown", "Commands answered with unknown", registry=registry)
         self.ready = Gauge("veloz_exchange_ready", "1 when orders are taken", registry=registry)
+        self.fanout_messages = Counter(
+            "veloz_fanout_messages", "Messages of commits between gateways", ["direction"], registry=registry
+        )
+        for direction in ("sent", "received", "ignored"):
+            self.fanout_messages.labels(direction)
+        self.fanout_gaps = Counter(
+            "veloz_fanout_gaps", "Back-fills from the log because a message was missing", registry=registry
+        )
+        self.pruned = Counter("veloz_log_pruned", "Log entries pruned by age or number", registry=registry)

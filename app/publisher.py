@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from decimal import Decimal
 
+from app.fanout import Fanout
 from app.hub import EventHub
 from app.market_view import MarketView
 from app.metrics_core import CoreMetrics
@@ -21,17 +22,18 @@ log = logging.getLogger(__name__)
 class Publisher:
     """Hands on what was committed, in the log's order."""
 
-    def __init__(self, hub: EventHub, metrics: CoreMetrics) -> None:
+    def __init__(self, hub: EventHub, fanout: Fanout, metrics: CoreMetrics) -> None:
         self.markets: dict[str, MarketView] = {}
         self.orders = OrderCounts(metrics.orders_by_status)
         self._hub = hub
+        self._fanout = fanout
         self._metrics = metrics
 
     def publish(self, group: Sequence[Append], xid: int) -> None:
+        entries = [entry for append in group for entry in append.entries]
+        self._hub.publish(entries, xid)
+        self._fanout.publish(entries, xid)
         for append in group:
-            if append.opening is not None:
-                self._hub.resume({append.opening.account: 0})
-            self._hub.publish(append.entries, xid)
             if append.first is not None:
                 self._metrics.orders.inc()
             for entry in append.entries:

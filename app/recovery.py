@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from app.checkpoint import Checkpoint, beginning, read_checkpoint, write_checkpoint
+from app.checkpoint import Checkpoint, first_checkpoint, read_checkpoint, write_checkpoint
 from app.database import Connection, connect, cut_after
 from app.engine import Batch
 from app.fold import FoldError, State, fold
@@ -110,9 +110,12 @@ def run_checkpoints(dsn: str, timeout: float, shards: Sequence[int], least: int,
 async def replay(
     connection: Connection, account: AccountRows, assets: Mapping[str, tuple[str, str]], *, from_start: bool
 ) -> Replay:
-    """Fold the account's log from the newest good checkpoint, or from its first event. RecoveryMismatch."""
+    """Fold the account's log from the newest good checkpoint, or from as early as there is log. RecoveryMismatch."""
     name, head = account.account, account.head
-    point = beginning(name) if from_start else await read_checkpoint(connection, name, head.seq)
+    if from_start:
+        point = await first_checkpoint(connection, name, head.seq, account.pruned_seq)
+    else:
+        point = await read_checkpoint(connection, name, head.seq)
     if point.seq < account.pruned_seq:
         raise RecoveryMismatch(name, f"its log begins after {account.pruned_seq} and no good checkpoint is that new")
     folding = _Folding(name, assets, point)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 RING_BYTES: Final = 1 << 20
 PAGE: Final = 500
+PAGE_BYTES: Final = 1 << 17  # of payload: what a page may hold for a reader that stops reading
 
 
 class StreamItem(msgspec.Struct, frozen=True):
@@ -22,7 +23,10 @@ class StreamItem(msgspec.Struct, frozen=True):
 
 
 class Ring:
-    """The last items, numbered without gaps up to `head`, at most RING_BYTES of payload."""
+    """The last items, numbered without gaps up to `head`, at most RING_BYTES of payload. The head never goes back.
+
+    So whatever hands items in, twice, late, or not at all: what it holds is right, and what it lacks is read elsewhere.
+    """
 
     def __init__(self, head: int = 0) -> None:
         self.head = head
@@ -34,19 +38,45 @@ class Ring:
         """The number of the oldest item held."""
         return self.head - len(self._items) + 1
 
-    def add(self, item: StreamItem) -> None:
-        self.head += 1
+    def add(self, item: StreamItem, number: int | None = None) -> None:
+        """Hold item `number`, by default the next; one that was here is skipped, after a gap it is the only one held."""
+        number = self.head + 1 if number is None else number
+        if number <= self.head:
+            return
+        self.reach(number - 1)
+        self.head = number
         self._items.append(item)
         self._bytes += len(item.payload)
         while self._bytes > RING_BYTES:
             self._bytes -= len(self._items.popleft().payload)
+
+    def reach(self, head: int) -> bool:
+        """Items up to `head` are known to be there; whether that is news."""
+        if head <= self.head:
+            return False
+        self.head = head
+        self._items.clear()
+        self._bytes = 0
+        return True
 
     def after(self, position: int) -> list[StreamItem] | None:
         """At most a page of what follows `position`; None when the ring does not reach back so far."""
         start = position + 1 - self.first
         if start < 0:
             return None
-        return [self._items[index] for index in range(start, min(start + PAGE, len(self._items)))]
+        return page(self._items[index] for index in range(start, min(start + PAGE, len(self._items))))
+
+
+def page(items: Iterable[StreamItem]) -> list[StreamItem]:
+    """The first ones, as many as a page may hold and at least one."""
+    found: list[StreamItem] = []
+    size = 0
+    for item in items:
+        size += len(item.payload)
+        if found and size > PAGE_BYTES:
+            break
+        found.append(item)
+    return found
 
 
 class Signal:

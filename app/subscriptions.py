@@ -5,21 +5,22 @@ Both pull: from the ring while they keep up, else from the log, page by page.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 
 from app.errors import BadParams, ExecutionUnavailable
-from app.ring import PAGE, Ring, Signal, StreamItem
+from app.ring import PAGE, Ring, Signal, StreamItem, page
 
 RETRY_SECONDS: Final = 0.5  # after a read of the log that failed
 UNSEEN_SECONDS: Final = 0.02  # after one that did not show yet what is committed, because older transactions run
-POLL_SECONDS: Final = 1.0  # for what other gateways commit
+LOOK_SECONDS: Final = 1.0  # though nothing woke it
 
 Place: TypeAlias = tuple[int, str, int]  # xid, account, seq: greater than every event already delivered
 
@@ -27,14 +28,38 @@ _ACCOUNT_PAGE = b"""SELECT seq, type, payload::text FROM order_wal
 WHERE account = %s AND seq > %s AND seq <= %s ORDER BY seq LIMIT %s"""
 
 # Below xmin no transaction can commit any more, so nothing appears behind a place that was passed.
-_GLOBAL_PAGE = b"""SELECT xid::text::bigint, account, seq, type, payload::text FROM order_wal
-WHERE (xid, account, seq) > (%s::text::xid8, %s, %s) AND xid < pg_snapshot_xmin(pg_current_snapshot())
-ORDER BY xid, account, seq LIMIT %s"""
+_MISSED = b"""EXISTS (SELECT FROM accounts
+WHERE (pruned_xid, account, pruned_seq) > (%s::text::xid8, %s, %s))"""
 
-_NEWEST = b"""SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint,
-coalesce((SELECT max(pruned_xid::text::bigint) FROM accounts), 0)"""
+# The oldest xid that still runs: below it no transaction can commit any more, so nothing appears behind a place that was passed.
+_XMIN = b"pg_snapshot_xmin(pg_current_snapshot())"
+
+_GLOBAL_PAGE = (
+    b"""SELECT xid::text::bigint, account, seq, type, payload::text, """
+    + _MISSED
+    + b""" FROM order_wal
+WHERE (xid, account, seq) > (%s::text::xid8, %s, %s) AND xid < """
+    + _XMIN
+    + b""" ORDER BY xid, account, seq LIMIT %s"""
+)
+
+_NEWEST = b"SELECT " + _XMIN + b"::text::bigint, " + _MISSED
 
 _place = msgspec.json.Decoder(tuple[int, str, int]).decode
+
+
+class Followed:
+    """An account that subscriptions follow: what came of it, and how many there are.
+
+    The ring's head is `known` once the database was asked, by one of them.
+    """
+
+    def __init__(self) -> None:
+        self.known = False
+        self.asking = asyncio.Lock()
+        self.ring = Ring()
+        self.signal = Signal()
+        self.readers = 0
 
 
 class Hub(Protocol):
@@ -45,15 +70,14 @@ class Hub(Protocol):
     log_signal: Signal
     last_xid: int
     version: int
-    led_elsewhere: Callable[[], bool]
 
     async def head(self, account: str) -> int: ...
 
-    def ring(self, account: str) -> Ring: ...
-
-    def signal(self, account: str) -> Signal: ...
+    def noticed(self, heads: Mapping[str, int]) -> None: ...
 
     async def read(self, query: bytes, values: Sequence[object]) -> list[tuple[Any, ...]]: ...
+
+    async def page(self, query: bytes, values: Sequence[object]) -> list[tuple[Any, ...]]: ...
 
 
 class _Subscription(ABC):
@@ -66,7 +90,7 @@ class _Subscription(ABC):
         """The next events in order, at most a page of each kind; [] when nothing came for `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while True:
-            patience = POLL_SECONDS
+            patience = LOOK_SECONDS
             items = self._market()
             try:
                 items += await self._durable()
@@ -81,7 +105,7 @@ class _Subscription(ABC):
     async def _durable(self) -> list[StreamItem]: ...
 
     def _patience(self) -> float:
-        return POLL_SECONDS
+        return LOOK_SECONDS
 
     def _market(self) -> list[StreamItem]:
         ring = self._hub.markets
@@ -93,21 +117,19 @@ class _Subscription(ABC):
 class AccountSubscription(_Subscription):
     """One account's events after `after_seq` (None: after the newest), and the markets'."""
 
-    def __init__(self, hub: Hub, account: str, after_seq: int | None) -> None:
-        super().__init__(hub, hub.signal(account))
+    def __init__(self, hub: Hub, account: str, followed: Followed, after_seq: int | None) -> None:
+        super().__init__(hub, followed.signal)
         self._account = account
-        self._position = hub.ring(account).head if after_seq is None else after_seq
+        self._ring = followed.ring
+        self._position = followed.ring.head if after_seq is None else after_seq
 
     async def _durable(self) -> list[StreamItem]:
-        ring = self._hub.ring(self._account)
-        elsewhere = self._hub.led_elsewhere()
-        if self._position == ring.head and not elsewhere:
-            return []
-        if self._position > ring.head or elsewhere:  # what is committed may not be published here, now or ever
+        ring = self._ring
+        if self._position > ring.head:  # an id of the future, or one that did not reach this gateway yet
             head = await self._hub.head(self._account)
             if self._position > head:
                 return self._reset(head)
-            return await self._logged(head) if elsewhere and self._position < head else []
+            self._hub.noticed({self._account: head})
         items = ring.after(self._position)
         if items is None:
             return await self._logged(ring.head)
@@ -115,11 +137,13 @@ class AccountSubscription(_Subscription):
         return items
 
     async def _logged(self, head: int) -> list[StreamItem]:
-        rows = await self._hub.read(_ACCOUNT_PAGE, (self._account, self._position, head, PAGE))
+        """From the log, as far as `head`; it may be pruned, even while a stalled reader is on its way through it."""
+        rows = await self._hub.page(_ACCOUNT_PAGE, (self._account, self._position, head, PAGE))
         if not rows or rows[0][0] != self._position + 1:
             return self._reset(head)
-        self._position += len(rows)
-        return [StreamItem(str(seq), kind, payload.encode()) for seq, kind, payload in rows]
+        items = page(StreamItem(str(seq), kind, payload.encode()) for seq, kind, payload in rows)
+        self._position += len(items)
+        return items
 
     def _reset(self, head: int) -> list[StreamItem]:
         self._position = head
@@ -140,12 +164,12 @@ class GlobalSubscription(_Subscription):
     @classmethod
     async def open(cls, hub: Hub, cursor: str | None) -> GlobalSubscription:
         """At the cursor, or with None at the end. BadParams, ExecutionUnavailable."""
-        place = None if cursor is None else read_cursor(cursor)
-        [(newest, pruned)] = await hub.read(_NEWEST, ())
-        if place is None:
-            return cls(hub, (newest, "", 0), reset=False)
-        if place[0] < pruned or place[0] > newest:
-            return cls(hub, (newest, "", 0), reset=True)
+        place = (0, "", 0) if cursor is None else read_cursor(cursor)
+        newest, missed = await _newest(hub, place)
+        if cursor is None:
+            return cls(hub, newest, reset=False)
+        if missed or place > newest:
+            return cls(hub, newest, reset=True)
         return cls(hub, place, reset=False)
 
     async def _durable(self) -> list[StreamItem]:
@@ -155,17 +179,33 @@ class GlobalSubscription(_Subscription):
         if self._hub.version == self._seen and time.monotonic() < self._look_again:
             return []
         version = self._hub.version
-        xid, account, seq = self._place
-        rows = await self._hub.read(_GLOBAL_PAGE, (str(xid), account, seq, PAGE))
-        if rows:
-            self._place = (rows[-1][0], rows[-1][1], rows[-1][2])
-        else:
+        place = _values(self._place)
+        rows = await self._hub.page(_GLOBAL_PAGE, (*place, *place, PAGE))
+        if not rows:
             self._seen = version
             self._look_again = time.monotonic() + self._patience()
-        return [StreamItem(write_cursor((row[0], row[1], row[2])), row[3], row[4].encode()) for row in rows]
+            return []
+        if rows[0][5]:  # pruned before this reader came so far
+            self._place, _ = await _newest(self._hub, self._place)
+            self._reset = True
+            return await self._durable()
+        items = page(StreamItem(write_cursor((row[0], row[1], row[2])), row[3], row[4].encode()) for row in rows)
+        self._place = rows[len(items) - 1][:3]
+        return items
 
     def _patience(self) -> float:
-        return UNSEEN_SECONDS if self._place[0] < self._hub.last_xid else POLL_SECONDS
+        return UNSEEN_SECONDS if self._place[0] < self._hub.last_xid else LOOK_SECONDS
+
+
+async def _newest(hub: Hub, place: Place) -> tuple[Place, bool]:
+    """The end of all logs, and whether events behind `place` were pruned. ExecutionUnavailable."""
+    [(newest, missed)] = await hub.read(_NEWEST, _values(place))
+    return (newest, "", 0), missed
+
+
+def _values(place: Place) -> tuple[str, str, int]:
+    """As a query takes it: psycopg knows no xid8."""
+    return str(place[0]), place[1], place[2]
 
 
 def write_cursor(place: Place) -> str:

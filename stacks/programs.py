@@ -74,7 +74,7 @@ def find(kind: Kind | None = None) -> Program:
     names = " or ".join(kinds)
     raise BalancerError(
         f"There is no {names} that runs here, on PATH or as the package {' or '.join(_PACKAGES[k] for k in kinds)}. "
-        f"Install one, e.g. apt install {kinds[0]}, or run one gateway."
+        f"Install one, e.g. apt install {kinds[0]}."
     )
 
 
