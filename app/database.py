@@ -43,10 +43,14 @@ def bounded(dsn: str, *, statement_timeout: float, name: str) -> str:
         "lock_timeout": milliseconds,
         "idle_in_transaction_session_timeout": milliseconds,
         "tcp_user_timeout": 5000,
+        # For a client that fell silent in the middle of a pipeline, where no other of these limits runs.
+        "tcp_keepalives_idle": 3,
+        "tcp_keepalives_interval": 1,
+        "tcp_keepalives_count": 2,
     }
     options = " ".join(f"-c {key}={value}" for key, value in limits.items())
     own = given.pop("options", None)
-    merged = {**_TRANSPORT, "application_name": name, **given, "options": f"{options} {own or ''}".strip()}
+    merged = {**_TRANSPORT, **given, "application_name": name, "options": f"{options} {own or ''}".strip()}
     return make_conninfo("", **merged)
 
 
@@ -64,13 +68,13 @@ class _Readers(AsyncConnectionPool[Connection]):
             await AsyncConnectionPool.check_connection(conn)
 
 
-def make_pool(dsn: str, *, size: int, timeout: float) -> Pool:
+def make_pool(dsn: str, *, size: int, timeout: float, name: str = "veloz reader") -> Pool:
     """A pool of autocommit connections, not open yet; a request waits `timeout` seconds for one at most.
 
     It stops trying to reconnect after 2 s, because a request makes it try again at once, where its own tries back off.
     """
     return _Readers(
-        bounded(dsn, statement_timeout=timeout, name="veloz reader"),
+        bounded(dsn, statement_timeout=timeout, name=name),
         min_size=min(2, size),
         max_size=size,
         timeout=timeout,

@@ -88,7 +88,8 @@ class Directory:
             cut(self._connection)
 
     async def _follow(self) -> None:
-        connection = await connect(self._config.postgres_dsn, statement_timeout=READ_SECONDS, name="veloz directory")
+        dsn, name = self._config.postgres_dsn, self._config.session("directory")
+        connection = await connect(dsn, statement_timeout=READ_SECONDS, name=name)
         self._connection = connection
         try:
             with cut_after(connection, READ_SECONDS):

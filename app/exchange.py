@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -70,7 +71,9 @@ class Exchange:
     """
 
     def __init__(self, config: ExchangeConfig, feed: Feed | None, metrics: CoreMetrics) -> None:
-        self.pool: Pool = make_pool(config.postgres_dsn, size=config.pool_size, timeout=config.lookup_timeout)
+        config = msgspec.structs.replace(config, incarnation=secrets.token_hex(8))
+        name, timeout = config.session("reader"), config.lookup_timeout
+        self.pool: Pool = make_pool(config.postgres_dsn, size=config.pool_size, timeout=timeout, name=name)
         self.directory = Directory(config)
         self.hub = EventHub(self.pool)
         self.peers = Peers(config.cluster_secret)

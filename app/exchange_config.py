@@ -19,7 +19,8 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One gateway's order path. Times in seconds, amounts in 1e-8 units.
 
     `owner` names this gateway in the leases and must stay the same over its restarts; with `advertise_url` and `cluster_secret`
-    it shares the accounts with the other gateways of its database. `paper_balances` are what the account
+    it shares the accounts with the other gateways of its database. `incarnation` is this process, and ends the names of its
+    sessions. `paper_balances` are what the account
     `main` is opened with at the first start. `max_market_age` None means that old market data does not matter.
     """
 
@@ -28,6 +29,7 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     owner: str = "gateway-1"
     advertise_url: str = ""
     cluster_secret: str = ""
+    incarnation: str = ""
     watch_interval: Seconds = 0.3
     cancel_at_end: bool = False
     paper_balances: dict[str, int] = {}
@@ -54,3 +56,7 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     redis_url: str = ""
     redis_timeout: Seconds = 0.15
     redis_retry: Seconds = 1.0
+
+    def session(self, name: str) -> str:
+        """What a session of this process is called at the server, so that others can end those of a dead one."""
+        return f"veloz {name} {self.incarnation}".rstrip()

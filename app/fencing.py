@@ -16,6 +16,11 @@ FENCED = "VZ001"  # SQLSTATE of veloz_fence in schema/0001_core.sql
 CHANGED = "veloz_cluster"  # the channel on which gateways tell each other that shards or gateways changed
 
 _LOCK = b"SELECT 1 FROM shards WHERE shard = ANY(%s) ORDER BY shard FOR UPDATE"
+# Of owners that are dead: one that was stopped in the middle of sending an append holds its shards for as long as it is.
+_END_SESSIONS = b"""SELECT pg_terminate_backend(a.pid) FROM gateways g JOIN pg_stat_activity a
+    ON a.datname = current_database() AND right(a.application_name, 16) = g.incarnation
+WHERE g.owner IN (SELECT owner FROM shards WHERE shard = ANY(%s)) AND g.owner <> %s AND g.incarnation <> ''
+    AND NOT EXISTS (SELECT FROM live_gateways l WHERE l.owner = g.owner)"""
 _CLAIM = b"""UPDATE shards s SET owner = g.owner, epoch = s.epoch + 1 FROM gateways g
 WHERE g.owner = %s AND g.incarnation = %s AND g.lease_until > clock_timestamp() AND s.shard = ANY(%s)
     AND (s.owner IS NULL OR s.owner = g.owner OR NOT EXISTS (SELECT FROM live_gateways l WHERE l.owner = s.owner))
@@ -41,9 +46,10 @@ def shard_of(account: str) -> int:
 async def claim(connection: Connection, owner: str, incarnation: str, shards: Iterable[int]) -> dict[int, int]:
     """Take those of the shards that no other living gateway has; returns shard → new epoch. Nothing without a lease of ours.
 
-    Waits for transactions that still hold the shards, up to the connection's lock_timeout.
+    Ends the sessions of dead owners, and waits for transactions that still hold the shards, up to the connection's lock_timeout.
     """
     wanted = sorted(shards)
+    await connection.execute(_END_SESSIONS, (wanted, owner))
     async with connection.transaction():
         await connection.execute(_LOCK, (wanted,))
         cursor = await connection.execute(_CLAIM, (owner, incarnation, wanted))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,6 +34,10 @@ ON CONFLICT (owner) DO UPDATE SET url = excluded.url, credential = excluded.cred
     incarnation = excluded.incarnation, draining = false, joined_at = now()
 WHERE %(new)s OR g.incarnation = excluded.incarnation
     OR NOT EXISTS (SELECT FROM live_gateways l WHERE l.owner = g.owner) RETURNING id"""
+# Of a process of this name that was killed or is to be replaced: one of its sessions may hold shards.
+_REPLACE = b"""SELECT pg_terminate_backend(a.pid) FROM gateways g JOIN pg_stat_activity a
+    ON a.datname = current_database() AND right(a.application_name, 16) = g.incarnation
+WHERE g.owner = %s AND g.incarnation NOT IN ('', %s) AND %s"""
 _STRANGERS = b"""SELECT l.owner, l.url, g.credential FROM gateways me, live_gateways l JOIN gateways g USING (owner)
 WHERE me.owner = %s AND l.owner <> me.owner AND g.joined_at < me.joined_at
     AND (l.url = '' OR me.url = '' OR g.credential <> me.credential) LIMIT 1"""
@@ -63,7 +66,6 @@ class Membership:
     """
 
     def __init__(self, config: ExchangeConfig, able: Callable[[], bool], at_joining: Callable[[], None]) -> None:
-        self.incarnation = secrets.token_hex(8)
         self.fault: Exception | None = None
         self.renewal: Renewal | None = None
         self._config = config
@@ -127,7 +129,7 @@ class Membership:
             return
         self._member.clear()
         with suppress(psycopg.Error), cut_after(keeper, 1.0):
-            await keeper.execute(_LEAVE, (self.owner, self.incarnation))
+            await keeper.execute(_LEAVE, (self.owner, self._config.incarnation))
             await tell(keeper)
 
     def cut(self) -> None:
@@ -154,7 +156,9 @@ class Membership:
 
     async def _be_a_member(self) -> None:
         config = self._config
-        keeper = self._keeper = await connect(config.postgres_dsn, statement_timeout=PATIENCE, name="veloz keeper")
+        keeper = self._keeper = await connect(
+            config.postgres_dsn, statement_timeout=PATIENCE, name=config.session("keeper")
+        )
         with cut_after(keeper, PATIENCE), confirmed(keeper):
             await self._join(keeper)
         self._new = False
@@ -169,8 +173,9 @@ class Membership:
 
     async def _join(self, keeper: Connection) -> None:
         config = self._config
+        await keeper.execute(_REPLACE, (config.owner, config.incarnation, self._new))
         values = {"owner": config.owner, "url": config.advertise_url, "credential": self._credential}
-        cursor = await keeper.execute(_JOIN, {**values, "incarnation": self.incarnation, "new": self._new})
+        cursor = await keeper.execute(_JOIN, {**values, "incarnation": self._config.incarnation, "new": self._new})
         row = await cursor.fetchone()
         if row is None:
             raise Fenced(f"another process is named {config.owner}; give each gateway a name of its own")
@@ -203,7 +208,7 @@ class Membership:
     async def _extend(self, keeper: Connection) -> None:
         config, start, wall = self._config, time.monotonic(), time.time()
         states = (self._able(), self._draining)
-        cursor = await keeper.execute(_RENEW, (*states, config.lease_ttl, self.owner, self.incarnation))
+        cursor = await keeper.execute(_RENEW, (*states, config.lease_ttl, self.owner, self._config.incarnation))
         row = await cursor.fetchone()
         if row is None:
             raise Fenced(f"another process is named {self.owner}; give each gateway a name of its own")

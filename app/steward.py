@@ -40,7 +40,6 @@ class Steward:
         tenure: Tenure,
         directory: Directory,
         metrics: CoreMetrics,
-        incarnation: str,
         taken: Callable[[Proven], None],
         given: Callable[[Collection[str]], None],
         moved: Signal,
@@ -49,7 +48,6 @@ class Steward:
         self._tenure = tenure
         self._directory = directory
         self._metrics = metrics
-        self._incarnation = incarnation
         self._taken = taken
         self._given = given
         self._connection: Connection
@@ -111,7 +109,7 @@ class Steward:
         """Claim, and put the accounts into the engine."""
         tenure, started = self._tenure, time.monotonic()
         with cut_after(self._connection, CLAIM_PATIENCE):
-            epochs = await claim(self._connection, tenure.config.owner, self._incarnation, shards)
+            epochs = await claim(self._connection, tenure.config.owner, tenure.config.incarnation, shards)
         if not epochs:
             return
         tenure.epochs.update(epochs)

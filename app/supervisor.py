@@ -212,8 +212,8 @@ class Supervisor:
         """Engine, log and steward; then what is ours to claim."""
         await tenure.begin(self._symbols)
         await tenure.unless_lost(self._hooks.renewed())
-        hooks, incarnation = self._hooks, self.membership.incarnation
-        steward = Steward(tenure, self._directory, self._metrics, incarnation, hooks.taken, hooks.given, self.moved)
+        hooks = self._hooks
+        steward = Steward(tenure, self._directory, self._metrics, hooks.taken, hooks.given, self.moved)
         await tenure.unless_lost(steward.open())
         self._admit(tenure, steward)
         await tenure.unless_lost(self._settle(tenure, steward))

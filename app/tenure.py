@@ -240,7 +240,8 @@ class Tenure:
 
     async def connect(self, name: str, statement_timeout: float) -> Connection:
         """A connection that ends with the tenure."""
-        connection = await connect(self.config.postgres_dsn, statement_timeout=statement_timeout, name=f"veloz {name}")
+        dsn, title = self.config.postgres_dsn, self.config.session(name)
+        connection = await connect(dsn, statement_timeout=statement_timeout, name=title)
         self._stack.push_async_callback(connection.close)
         self._stack.callback(cut, connection)  # first: whatever waits on it ends
         return connection

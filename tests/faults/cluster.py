@@ -13,6 +13,7 @@ import msgspec
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from app.placement import targets
 from stacks.balancer import Kind
 from tests.faults.balancer import Balancer
 from tests.faults.gateway import Gateway, environment, free_port
@@ -124,13 +125,17 @@ class Cluster:
     async def settled(self, seconds: float = READY_SECONDS) -> None:
         """Wait until all running gateways are ready and own their shares."""
         await asyncio.gather(*(gateway.ready(seconds) for gateway in self.gateways if gateway.alive))
-        running = {gateway.owner for gateway in self.gateways if gateway.alive}
+        await until(self._all_ready, seconds=seconds, every=0.1)
+        await self.shared(seconds)
 
-        async def shared() -> bool:
-            owners = {owner for owner, _ in self.shards().values()}
-            return owners == running and await self._all_ready()
+    async def shared(self, seconds: float = READY_SECONDS) -> None:
+        """Wait until every shard is where it is to be, whether or not its gateway is ready."""
+        goal = targets(gateway.owner for gateway in self.gateways if gateway.alive)
 
-        await until(shared, seconds=seconds, every=0.1)
+        async def placed() -> bool:
+            return {shard: owner for shard, (owner, _) in self.shards().items()} == goal
+
+        await until(placed, seconds=seconds, every=0.1)
 
     async def _all_ready(self) -> bool:
         answers = await asyncio.gather(*(gateway.health() for gateway in self.gateways if gateway.alive))

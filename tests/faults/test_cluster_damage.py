@@ -35,6 +35,7 @@ async def test_a_damaged_account_is_quarantined_and_the_others_trade(
         assert _change(cluster, DAMAGE, damaged) == 1
         for gateway in cluster.gateways:
             gateway.start()
+        await cluster.shared()
         victim = await _refusing(cluster, damaged)
         others = [gateway for gateway in cluster.gateways if gateway.owner != victim]
         await asyncio.gather(*(gateway.ready(READY_SECONDS) for gateway in others))

@@ -102,7 +102,8 @@ async def test_a_stopped_committer_loses_its_tenure_within_two_seconds(
     running: Running, connection: Connection
 ) -> None:
     async with running() as exchange:
-        query = b"SELECT pid FROM pg_stat_activity WHERE application_name = 'veloz committer' AND datname = current_database()"
+        query = b"""SELECT pid FROM pg_stat_activity
+            WHERE application_name LIKE 'veloz committer%' AND datname = current_database()"""
         [(pid,)] = await (await connection.execute(query)).fetchall()
         os.kill(pid, signal.SIGSTOP)
         try:

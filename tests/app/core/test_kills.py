@@ -97,7 +97,8 @@ async def kill(exchange: Exchange, dsn: str, victim: str) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(exchange._supervisor.current().engine_pid, signal.SIGKILL)
         return
-    query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s AND datname = current_database()"
+    query = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE application_name LIKE %s || '%%' AND datname = current_database()"""
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
         await connection.execute(query, (victim,))
 

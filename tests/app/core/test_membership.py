@@ -1,6 +1,7 @@
 """Being one of several gateways: names, leases, and who is told to stay away."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -18,13 +19,13 @@ from tests.app.core.conftest import until
 replace = msgspec.structs.replace
 LIVE = b"SELECT owner FROM live_gateways ORDER BY owner"
 END_KEEPERS = b"""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-WHERE application_name = 'veloz keeper' AND datname = current_database()"""
+WHERE application_name LIKE 'veloz keeper%%' AND datname = current_database()"""
 URL = {"advertise_url": "http://127.0.0.1:1", "cluster_secret": "s" * 43}
 
 
 @asynccontextmanager
 async def membership(config: ExchangeConfig, able: Callable[[], bool] = lambda: True) -> AsyncIterator[Membership]:
-    one = Membership(config, able, lambda: None)
+    one = Membership(replace(config, incarnation=secrets.token_hex(8)), able, lambda: None)
     running = asyncio.create_task(one.run())
     try:
         yield one

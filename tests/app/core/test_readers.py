@@ -16,7 +16,7 @@ from tests.app.core.conftest import TestExchange, until
 ORDER = NewOrder(
     account="main", client_order_id="one", side=Side.BUY, symbol="BTCUSDT", qty=parse_units("1"), price=parse_units("5")
 )
-_READERS = """SELECT pid FROM pg_stat_activity WHERE application_name = 'veloz reader' AND datname = current_database()
+_READERS = """SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'veloz reader%' AND datname = current_database()
 ORDER BY pid LIMIT 1"""
 
 

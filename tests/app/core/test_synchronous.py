@@ -36,7 +36,7 @@ async def await_standby(server: Connection, name: str) -> None:
 
 async def cancel_wait(server: Connection, session: str) -> None:
     query = """SELECT count(pg_cancel_backend(pid)) > 0 FROM pg_stat_activity
-    WHERE application_name = %s AND wait_event = 'SyncRep'"""
+    WHERE application_name LIKE %s || '%%' AND wait_event = 'SyncRep'"""
     await until_true(server, query, session)
 
 
