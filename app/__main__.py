@@ -3,12 +3,14 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 from rich.console import Console
 
 from app.settings import DEFAULT_PORT, SettingsError, load
+
+Balancer: TypeAlias = Literal["nginx", "haproxy"]
 
 cli = typer.Typer(help="VeloZ", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
@@ -37,15 +39,19 @@ def local(
     data_dir: Annotated[Path, typer.Option(help="where everything is kept")] = Path(".veloz"),
     port: Annotated[int, typer.Option(min=1, max=65535, help="on 127.0.0.1")] = DEFAULT_PORT,
     speed: Annotated[float, typer.Option(min=0, help="of a replay: 1 is real time, 0 as fast as possible")] = 1,
+    gateways: Annotated[int, typer.Option(min=1, max=8, help="above 1: behind a balancer")] = 1,
+    balancer: Annotated[Balancer | None, typer.Option(help="default: nginx when it is there, else HAProxy")] = None,
 ) -> None:
-    """Run the whole system on this machine: engine, PostgreSQL, Valkey, gateway."""
+    """Run the whole system on this machine: engine, PostgreSQL, Valkey, gateways."""
     from app.build import BuildError  # noqa: PLC0415
     from app.child import ChildError  # noqa: PLC0415
     from app.embedded import EmbeddedError  # noqa: PLC0415
-    from app.local import LocalError, Options, run_local  # noqa: PLC0415
+    from app.local import run_local  # noqa: PLC0415
+    from app.local_options import LocalError, Options  # noqa: PLC0415
 
+    options = Options(market, data_dir.absolute(), port, speed, gateways, balancer)
     try:
-        run_local(Options(market, data_dir.absolute(), port, speed), Console())
+        run_local(options, Console())
     except (BuildError, ChildError, EmbeddedError, LocalError, OSError) as error:
         raise refuse(error) from None
 

@@ -55,8 +55,7 @@ def _capabilities() -> set[str]:
     return {name for name, bit in CAPABILITY_BITS.items() if effective >> bit & 1}
 
 
-@contextmanager
-def running(
+def start(
     name: str,
     command: list[str],
     log: Path,
@@ -64,8 +63,8 @@ def running(
     *,
     env: Mapping[str, str] | None = None,
     lock: int | None = None,
-) -> Iterator[Child]:
-    """Start the command (from `bound_to_us`), its output in `log`; stop it at the end. It inherits `lock`."""
+) -> Child:
+    """Start the command (from `bound_to_us`), its output in `log`. It inherits `lock`."""
     if log.exists():
         log.replace(log.with_name(f"{log.name}.1"))
     with log.open("wb") as output:
@@ -78,15 +77,38 @@ def running(
             pass_fds=[] if lock is None else [lock],
             start_new_session=True,  # Ctrl-C at the terminal is for us: what uses this child stops before it
         )
-    try:
-        yield Child(name, process, stop_signal, log)
-    finally:
-        process.send_signal(stop_signal)
+    return Child(name, process, stop_signal, log)
+
+
+def stop(*children: Child) -> None:
+    """Tell all of them to stop, then wait for each; one that does not is killed."""
+    for child in children:
+        child.process.send_signal(child.stop_signal)
+    deadline = time.monotonic() + STOP_SECONDS
+    for child in children:
         try:
-            process.wait(timeout=STOP_SECONDS)
+            child.process.wait(timeout=max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            child.process.kill()
+            child.process.wait()
+
+
+@contextmanager
+def running(
+    name: str,
+    command: list[str],
+    log: Path,
+    stop_signal: signal.Signals,
+    *,
+    env: Mapping[str, str] | None = None,
+    lock: int | None = None,
+) -> Iterator[Child]:
+    """`start` it; `stop` it at the end."""
+    child = start(name, command, log, stop_signal, env=env, lock=lock)
+    try:
+        yield child
+    finally:
+        stop(child)
 
 
 def environment() -> dict[str, str]:

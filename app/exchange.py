@@ -7,6 +7,8 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import msgspec
+
 from app.accounts import read_limits, store_global_kill
 from app.borrow import borrowed
 from app.commands import Amend, Answer, Cancel, CancelAll, NewOrder
@@ -50,6 +52,16 @@ from app.tenure import NotHere, Place, Tenure
 __all__ = ["Component", "Exchange", "StartRefused"]
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A gateway's lease: its shards and their greatest epoch, the seconds it has left, and how many gateways live."""
+
+    gateway: str
+    shards: int
+    epoch: int
+    lease_seconds: float
+    gateways: int
+
+
 class Exchange:
     """One gateway's order path. Commands go to the gateway that owns the account, this one or another.
 
@@ -75,7 +87,7 @@ class Exchange:
         self._publisher = Publisher(self.hub, self._fanout, metrics)
         self.markets: dict[str, MarketView] = self._publisher.markets
         self._lookup = OrderLookup(self.pool, config.lookup_timeout)
-        hooks = Hooks(self._publisher.publish, self._publisher.orders.forget, self._taken, self._given)
+        hooks = Hooks(self._publisher.publish, self._renewed, self._taken, self._given)
         self._supervisor = Supervisor(config, feed.symbols if feed else (), metrics, self.directory, hooks)
         self._desk = Desk(self.pool, self._lookup, metrics, most=config.max_in_flight)
         self._router = Router(config.owner, self.directory, self.peers, metrics, self.here, self._supervisor.moved)
@@ -231,6 +243,18 @@ class Exchange:
         tenure = self._supervisor.tenure
         return sorted(tenure.limits) if tenure else []
 
+    def standing(self) -> Standing:
+        """What this gateway has of the cluster now."""
+        tenure = self._supervisor.tenure
+        epochs = tenure.epochs.values() if tenure else ()
+        return Standing(
+            gateway=self._config.owner,
+            shards=len(epochs),
+            epoch=max(epochs, default=0),
+            lease_seconds=self._supervisor.membership.seconds_left,
+            gateways=self.directory.live,
+        )
+
     async def ping(self) -> float:
         """Seconds of a round trip through this gateway's engine."""
         tenure, start = self._supervisor.current(), time.monotonic()
@@ -283,9 +307,11 @@ class Exchange:
         return await over_accounts(await self._every_account(), cancel)
 
     async def cancel_of_key(self, account: str, key_id: str | None, reason: str) -> int:
-        """Cancel the account's open orders that the key placed; how many there were. NotHere."""
-        tenure = self._supervisor.current()
-        return await self._desk.cancel_of_key(tenure, account, key_id, reason)
+        """Cancel the account's open orders that the key placed; how many. Unknown. ExecutionUnavailable: not the owner."""
+        try:
+            return await self._desk.cancel_of_key(self._supervisor.current(), account, key_id, reason)
+        except NotHere as error:
+            raise ExecutionUnavailable(f"account {account} is not in service here") from error
 
     # Where a command goes.
 
@@ -324,7 +350,11 @@ class Exchange:
         age = (time.time_ns() - newest) / 1e9
         return Component(ok=age <= most, detail=f"{age:.1f} s old")
 
-    # What the steward calls.
+    # What supervisor and steward call.
+
+    async def _renewed(self) -> None:
+        self._publisher.orders.forget()
+        await self.pool.check()  # connections to a server that is gone would each fail one request
 
     def _taken(self, one: Proven) -> None:
         account = one.rows.account

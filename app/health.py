@@ -12,7 +12,7 @@ from app import __version__
 from app.address import is_loopback
 from app.admission import admit
 from app.cache import CacheAway
-from app.exchange import Component
+from app.exchange import Component, Standing
 from app.keys import ADDRESS
 from app.operation import Call, Nothing, answer
 from app.roles import Role
@@ -34,6 +34,7 @@ class Health(msgspec.Struct, frozen=True):
     ok: bool
     version: str
     uptime_seconds: float
+    lease: Standing
     components: dict[str, Component]
     failing: list[str]
     optional: list[str]
@@ -60,7 +61,8 @@ async def ready(call: Call[Nothing, Any]) -> web.Response:
         components["redis"] = Component(ok=False, detail=str(error))
     failing = sorted(name for name, component in components.items() if not component.ok and name != "redis")
     ok = not failing and services.exchange.ready
-    body = Health(ok, __version__, services.lifecycle.uptime, components, failing, ["redis"])
+    standing = services.exchange.standing()
+    body = Health(ok, __version__, services.lifecycle.uptime, standing, components, failing, ["redis"])
     return _status(body, ok=ok)
 
 

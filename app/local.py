@@ -1,43 +1,31 @@
-"""The whole system on this machine: engine, PostgreSQL, Valkey and one gateway, all stopped by one Ctrl-C."""
+"""The whole system on this machine: engines, PostgreSQL, Valkey and gateways, all stopped by one Ctrl-C."""
+
+from __future__ import annotations
 
 import os
 import secrets
 import selectors
 import signal
-import socket
-import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.progress import Progress
 
 from app import __version__
 from app.build import build_engine
-from app.child import Child, ChildError, await_ready, bound_to_us, running
+from app.child import Child
 from app.embedded import EmbeddedServers
+from app.local_gateways import Gateways, await_answer
+from app.local_options import HOST, Options, check, market_variables, postgres_settings
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-HOST: Final = "127.0.0.1"
+if TYPE_CHECKING:  # one gateway has no balancer and shall not wait for its imports
+    from stacks.programs import Program
+
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
-
-
-class LocalError(Exception):
-    """A refusal in words for the person at the terminal."""
-
-
-class Options(NamedTuple):
-    """What a user chooses: `market` is sim or replay:FILE[,FILE]; `speed` is of a replay, 0 as fast as possible."""
-
-    market: str
-    data_dir: Path
-    port: int
-    speed: float
 
 
 def run_local(options: Options, console: Console) -> None:
@@ -45,28 +33,23 @@ def run_local(options: Options, console: Console) -> None:
 
     Raises LocalError, BuildError, EmbeddedError or ChildError.
     """
-    market = market_variables(options.market, options.speed)
-    _check_port(options.port)
+    check(options)
+    postgres = postgres_settings(options.gateways, os.environ)
+    program = _program(options)
     with ExitStack() as stack:
         stack.enter_context(_interruptible())
         try:
-            servers = stack.enter_context(EmbeddedServers(options.data_dir))
-            key_file = api_key_file(options.data_dir)
-            variables = {
-                "VELOZ_HOST": HOST,
-                "VELOZ_PORT": str(options.port),
-                "VELOZ_POSTGRES_DSN": servers.postgres_dsn,
-                "VELOZ_REDIS_URL": servers.redis_url,
-                "VELOZ_API_KEY_FILE": str(key_file),
-                **market,
-            }
+            servers = stack.enter_context(EmbeddedServers(options.data_dir, postgres=postgres))
+            gateways = Gateways(options.data_dir, _variables(options, servers), options.gateways, options.port)
             _build(console)
             started = time.monotonic()
-            gateway = stack.enter_context(_gateway(options, variables))
-            console.print(_welcome(options, key_file, time.monotonic() - started), soft_wrap=True, highlight=False)
-            ended = _first_to_end([*servers.children, gateway])
-            msg = f"{ended.name} ended by itself with status {ended.process.wait()}; its log is {ended.log}"
-            raise ChildError(msg)
+            children = [*servers.children, *_balanced(stack, program, options, gateways)]
+            seconds = time.monotonic() - started
+            console.print(_welcome(options, program, gateways, seconds), soft_wrap=True, highlight=False)
+            while True:
+                ended = _first_to_end([*children, *gateways.children])
+                gateways.restart(ended)
+                console.print(f"{ended.name} ended with status {ended.process.returncode} and was started again")
         except KeyboardInterrupt:
             for number in (signal.SIGINT, *STOP_SIGNALS):
                 signal.signal(number, signal.SIG_IGN)  # it is being stopped already
@@ -74,31 +57,54 @@ def run_local(options: Options, console: Console) -> None:
     console.print("stopped; everything is kept in", str(options.data_dir), soft_wrap=True, highlight=False)
 
 
-def market_variables(market: str, speed: float) -> dict[str, str]:
-    """The gateway's variables for sim or replay:FILE[,FILE]; paths are made absolute."""
-    source, _, names = market.partition(":")
-    if market == "sim":
-        return {"VELOZ_MARKET_SOURCE": "sim"}
-    if source != "replay" or not names:
-        msg = f"--market {market}: must be sim, or replay:FILE with one or more CSV files separated by commas."
-        raise LocalError(msg)
-    files = [Path(name).absolute() for name in names.split(",")]
-    for file in files:
-        if not file.is_file() or not os.access(file, os.R_OK):
-            msg = f"--market {market}: there is no readable file {file}."
-            raise LocalError(msg)
-    return {
-        "VELOZ_MARKET_SOURCE": "replay",
-        "VELOZ_REPLAY_FILE": ",".join(map(str, files)),
-        "VELOZ_REPLAY_SPEED": str(speed),
+def _program(options: Options) -> Program | None:
+    if options.gateways == 1:
+        return None
+    from app.local_balancer import find  # noqa: PLC0415
+
+    return find(options.balancer)
+
+
+def _balanced(stack: ExitStack, program: Program | None, options: Options, gateways: Gateways) -> list[Child]:
+    """Start the gateways, and before several of them the balancer, which is in the list; all are ready.
+
+    The balancer starts before the gateways and so stops after them: what they still answer while they drain passes
+    through it, and what comes meanwhile it refuses as sent to nobody, where a closed port would say nothing.
+    """
+    if program is None:
+        stack.enter_context(gateways)
+        return []
+    from app.local_balancer import balanced  # noqa: PLC0415
+
+    balancer = stack.enter_context(balanced(program, options.data_dir, options.port, gateways.places))
+    stack.enter_context(gateways)
+    await_answer(balancer, options.port)
+    return [balancer]
+
+
+def _variables(options: Options, servers: EmbeddedServers) -> dict[str, str]:
+    """What all gateways have in common."""
+    variables = {
+        "VELOZ_POSTGRES_DSN": servers.postgres_dsn,
+        "VELOZ_REDIS_URL": servers.redis_url,
+        "VELOZ_API_KEY_FILE": str(api_key_file(options.data_dir)),
+        **market_variables(options.market, options.speed),
     }
+    if options.gateways > 1:
+        variables["VELOZ_CLUSTER_SECRET_FILE"] = str(secret_file(options.data_dir, "cluster_secret"))
+    return variables
 
 
 def api_key_file(data_dir: Path) -> Path:
-    """The file of the first admin key, made on the first run: 256 random bits as 64 hexadecimal digits, mode 0400."""
-    path = data_dir.absolute() / "api_key"
+    """The file of the first admin key."""
+    return secret_file(data_dir, "api_key")
+
+
+def secret_file(data_dir: Path, name: str) -> Path:
+    """A secret's file, made on the first run: 256 random bits as 64 hexadecimal digits, mode 0400."""
+    path = data_dir.absolute() / name
     if not path.exists():
-        new = path.with_name("api_key.new")
+        new = path.with_name(f"{name}.new")
         new.unlink(missing_ok=True)
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w") as file:  # noqa: PTH123 (mode from the start)
             file.write(secrets.token_hex(32) + "\n")
@@ -106,16 +112,6 @@ def api_key_file(data_dir: Path) -> Path:
             os.fsync(file.fileno())
         new.rename(path)
     return path
-
-
-def _check_port(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            msg = f"Port {port} on {HOST} cannot be used: {error.strerror}. Choose another with --port."
-            raise LocalError(msg) from error
 
 
 @contextmanager
@@ -143,28 +139,6 @@ def _short(step: str) -> str:
     return f"building the engine: {step.rsplit('/', maxsplit=1)[-1].rsplit(maxsplit=1)[-1].removesuffix('.o')}"
 
 
-@contextmanager
-def _gateway(options: Options, variables: Mapping[str, str]) -> Iterator[Child]:
-    """The gateway, ready to trade."""
-    command = bound_to_us([sys.executable, "-m", "app", "gateway"], signal.SIGTERM)
-    python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    # A secret given both as NAME and as NAME_FILE is refused: ours stand in for the user's in either form.
-    others = {f"{name}_FILE" for name in variables} | {name.removesuffix("_FILE") for name in variables}
-    env = {name: value for name, value in os.environ.items() if name not in others}
-    env |= {**variables, "PYTHONPATH": python_path}
-    with running("The gateway", command, options.data_dir / "gateway.log", signal.SIGTERM, env=env) as child:
-        await_ready(child, lambda: _is_ready(f"http://{HOST}:{options.port}/health/ready"))
-        yield child
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310 (our own address)
-            return bool(answer.status == 200)  # noqa: PLR2004
-    except (urllib.error.URLError, TimeoutError):  # nobody listens yet, or 503 while it recovers
-        return False
-
-
 def _first_to_end(children: list[Child]) -> Child:
     with selectors.DefaultSelector() as selector, ExitStack() as stack:
         for child in children:
@@ -176,18 +150,25 @@ def _first_to_end(children: list[Child]) -> Child:
         return ended
 
 
-def _welcome(options: Options, key_file: Path, seconds: float) -> str:
+def _welcome(options: Options, program: Program | None, gateways: Gateways, seconds: float) -> str:
     base = f"http://{HOST}:{options.port}"
+    key_file = api_key_file(options.data_dir)
     key = f'-H "X-API-Key: $(cat {key_file})"'
+    several = cluster = ""
+    if program is not None:
+        places = "".join(f"\n           {place.name} {place.url}" for place in gateways.places)
+        several = f"\n  balancer {program.name}, before{places}"
+        cluster = f"\n  curl {key} {base}/api/cluster"
+    took = "the gateways took" if program else "the gateway took"
     return f"""\
-[bold]VeloZ {__version__}[/] is ready at [bold]{base}[/] (the gateway took {seconds:.1f} s)
+[bold]VeloZ {__version__}[/] is ready at [bold]{base}[/] ({took} {seconds:.1f} s)
   market   {options.market}
   data     {options.data_dir}
-  API key  {key_file}
+  API key  {key_file}{several}
 
 Try, in another terminal:
   curl {base}/health
   curl {key} -d side=BUY -d symbol=BTCUSDT -d qty=0.01 -d price=30000 {base}/api/order
-  curl -N {key} {base}/api/stream
+  curl -N {key} {base}/api/stream{cluster}
 
 Ctrl-C stops everything; the next start goes on from here."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -44,7 +44,7 @@ class Hooks(msgspec.Struct, frozen=True):
     """What the supervisor calls."""
 
     publish: Callable[[Sequence[Append], int], None]
-    renewed: Callable[[], None]
+    renewed: Callable[[], Awaitable[None]]
     taken: Callable[[Proven], None]
     given: Callable[[Collection[str]], None]
 
@@ -211,7 +211,7 @@ class Supervisor:
     async def _begin(self, tenure: Tenure) -> Steward:
         """Engine, log and steward; then what is ours to claim."""
         await tenure.begin(self._symbols)
-        self._hooks.renewed()
+        await tenure.unless_lost(self._hooks.renewed())
         hooks, incarnation = self._hooks, self.membership.incarnation
         steward = Steward(tenure, self._directory, self._metrics, incarnation, hooks.taken, hooks.given, self.moved)
         await tenure.unless_lost(steward.open())

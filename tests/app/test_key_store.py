@@ -67,6 +67,16 @@ async def test_a_key_is_256_random_bits_shown_once_and_stored_as_a_hash(keys: Ke
     assert not any(text in row[0] for row in tables)
 
 
+async def test_gateways_that_start_at_once_register_the_same_first_key(pool: Pool) -> None:
+    text = "ab" * 32
+    gateways = [KeyStore(lambda: pool) for _ in range(4)]
+    await asyncio.gather(*(keys.register(FIRST_KEY, text, "main") for keys in gateways))
+    assert len(await gateways[0].listed(None)) == 1
+    found = await gateways[0].by_text(text)
+    assert found is not None
+    assert found.role is Role.ADMIN
+
+
 async def test_a_key_of_an_unknown_account_is_refused(keys: KeyStore) -> None:
     with pytest.raises(NotFound):
         await keys.create("nobody", Role.TRADER, "", ME)

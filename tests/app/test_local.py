@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app.local import LocalError, api_key_file, market_variables
+from app.embedded import POSTGRES_SETTINGS
+from app.local import api_key_file
+from app.local_options import MOST_GATEWAYS, LocalError, market_variables, postgres_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -59,10 +61,29 @@ def test_an_unknown_market_is_refused_with_the_choices(market: str) -> None:
         market_variables(market, 1)
 
 
+def test_postgresql_has_room_for_the_gateways_and_one_that_is_replaced() -> None:
+    assert postgres_settings(1, {}) == {"max_connections": POSTGRES_SETTINGS["max_connections"]}
+    for gateways in range(1, MOST_GATEWAYS + 1):
+        room = int(postgres_settings(gateways, {})["max_connections"])
+        assert room >= (gateways + 1) * 14
+    assert int(postgres_settings(2, {"VELOZ_POSTGRES_POOL_MAX": "40"})["max_connections"]) == 3 * 46
+
+
+def test_gateways_that_need_more_connections_than_there_are_are_refused_with_the_remedy() -> None:
+    with pytest.raises(LocalError) as refusal:
+        postgres_settings(8, {"VELOZ_POSTGRES_POOL_MAX": "20"})
+    assert str(refusal.value) == (
+        "--gateways 8: with VELOZ_POSTGRES_POOL_MAX=20 they need 234 connections to PostgreSQL, of which there are "
+        "200 at most here. Choose fewer gateways, or a smaller pool."
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--market", "replay:missing.csv"], "there is no readable file"),
+        (["--balancer", "haproxy"], "--balancer haproxy: one gateway has none. Choose --gateways 2 or more."),
+        (["--gateways", "2", "--market", f"replay:{__file__}"], "would each play it from its own start"),
         (["--data-dir", "/dev/null/data"], "Not a directory"),
     ],
 )
@@ -91,5 +112,8 @@ def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
 def test_help_names_every_option_without_colour_in_a_pipe(tmp_path: Path) -> None:
     result = veloz("local", "--help", cwd=tmp_path)
     assert result.returncode == 0
-    assert all(option in result.stdout for option in ("--market", "--data-dir", "--port", "--speed"))
+    assert all(
+        option in result.stdout
+        for option in ("--market", "--data-dir", "--port", "--speed", "--gateways", "--balancer")
+    )
     assert "\x1b" not in result.stdout

@@ -50,7 +50,7 @@ async def campaign(
     with Ledger(directory / LEDGER) as ledger:
         async with running(directory, environ) as gateway, Client(gateway.url, gateway.headers, ledger) as client:
             watchers = [Follower(gateway.url, gateway.headers) for _ in range(followers)]
-            async with _background(*(watcher.run() for watcher in watchers)):
+            async with background(*(watcher.run() for watcher in watchers)):
                 stop = asyncio.Event()
                 load = asyncio.create_task(Load(client, seed, rate).run(stop))
                 try:
@@ -80,7 +80,8 @@ async def quiet_head(dsn: str, account: str = "main") -> int:
 
 
 @contextlib.asynccontextmanager
-async def _background(*work: Awaitable[None]) -> AsyncIterator[None]:
+async def background(*work: Awaitable[None]) -> AsyncIterator[None]:
+    """Tasks beside what is inside; one's error is raised at the end."""
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
         yield

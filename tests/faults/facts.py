@@ -16,10 +16,15 @@ from tests.faults.stream import Event, Follower
 
 Row = dict[str, Any]
 
+_HEAD = "SELECT seq, trades, chain, shard, epoch FROM accounts JOIN shards USING (shard) WHERE account = %s"
+_LOG = """SELECT xid::text::bigint AS xid, seq, epoch, type, client_order_id, payload::text AS text
+FROM order_wal WHERE account = %s ORDER BY seq"""
+
 
 class LogRow(msgspec.Struct, frozen=True):
-    """One row of `order_wal`; `text` is the payload as stored."""
+    """One row of `order_wal`; `text` is the payload as stored, `xid` the number of the transaction that wrote it."""
 
+    xid: int
     seq: int
     epoch: int
     type: str
@@ -35,11 +40,25 @@ class Followed(msgspec.Struct, frozen=True):
     events: Sequence[Event]
 
 
+class Digest(msgspec.Struct, frozen=True):
+    """What an engine said its state was after the account's event `seq`: a SHA-256 in hexadecimal."""
+
+    account: str
+    seq: int
+    digest: str
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """One account's evidence. Tables are rows by column; orders by their id, balances by asset, positions by symbol."""
+    """One account's evidence. Tables are rows by column; orders by their id, balances by asset, positions by symbol.
+
+    `epoch` is its shard's at the end. `seen_by_admin`: the account's events on a stream of all accounts that was there before
+    the account was; None when nobody followed.
+    """
 
     account: str
     calls: Sequence[Call]
+    shard: int
+    epoch: int
     head: int
     trades: int
     chain: bytes
@@ -49,6 +68,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     balances: dict[str, Row]
     positions: dict[str, Row]
     streams: Sequence[Followed] = ()
+    digests: Sequence[Digest] = ()
+    seen_by_admin: Sequence[Event] | None = None
 
 
 def gather(
@@ -60,11 +81,8 @@ def gather(
     """Read the tables; nothing may be writing them. Decimals are exact; numbers in payloads are as written."""
     tables = {}
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-        head = cursor.execute("SELECT seq, trades, chain FROM accounts WHERE account = %s", (account,)).fetchone() or {}
-        log = cursor.execute(
-            "SELECT seq, epoch, type, client_order_id, payload::text AS text FROM order_wal WHERE account = %s ORDER BY seq",
-            (account,),
-        ).fetchall()
+        head = cursor.execute(_HEAD, (account,)).fetchone() or {}
+        log = cursor.execute(_LOG, (account,)).fetchall()
         for table, order in (
             ("orders", "created_seq"),
             ("fills", "trade_id"),
@@ -78,6 +96,8 @@ def gather(
     return Facts(
         account=account,
         calls=[call for path in ledgers for call in read(path)],
+        shard=head.get("shard", -1),
+        epoch=head.get("epoch", 0),
         head=head.get("seq", 0),
         trades=head.get("trades", 0),
         chain=bytes(head.get("chain", b"")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
@@ -47,3 +48,15 @@ def fold_tables(facts: Facts) -> Folded:
             for order_id, order in (state.orders | state.closed).items()
         },
     )
+
+
+def digests_at(facts: Facts, places: Sequence[int]) -> dict[int, str]:
+    """The digest of the log's fold after each event of `places`, as far as the log goes. FoldError, msgspec.MsgspecError."""
+    state, wanted = State(facts.account), set(places)
+    digests = {0: state.digest()} if 0 in wanted else {}
+    for row in facts.log:
+        if row.type in ACCOUNTING:
+            fold(state, [decode_accounting(row.text)], SYMBOLS)
+        if row.seq in wanted:
+            digests[row.seq] = state.digest()
+    return digests

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -19,6 +19,7 @@ import aiohttp
 ROOT = Path(__file__).resolve().parents[2]
 POLL_SECONDS = 0.01
 STOP_SECONDS = 25
+SERVER_PORTS = (20_000, 32_000)  # net.ipv4.ip_local_port_range begins at 32768
 
 
 class NotReadyError(Exception):
@@ -28,17 +29,18 @@ class NotReadyError(Exception):
 class Gateway:
     """`python -m app gateway` as a child process, with an environment of its own and its output in one log."""
 
-    def __init__(self, directory: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, directory: Path, environ: Mapping[str, str], *, port: int | None = None) -> None:
         self.key = environ.get("VELOZ_API_KEY", "")
-        self.port = free_port()
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = directory / "gateway.log"
         self.starts = 0
+        self.owner = environ.get("VELOZ_GATEWAY_ID", "gateway-under-test")
         self._environ = {
             "PATH": os.environ.get("PATH", os.defpath),
             "LC_ALL": "C.UTF-8",
             "VELOZ_PORT": str(self.port),
-            "VELOZ_GATEWAY_ID": "gateway-under-test",
+            "VELOZ_GATEWAY_ID": self.owner,
             **environ,
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -132,10 +134,20 @@ class Gateway:
         except subprocess.TimeoutExpired:
             self._process.kill()
             status = self._process.wait()
-        for pid in engines:
-            if _name(pid) == "veloz_engine":  # a stopped one does not see that its input ended
-                os.kill(pid, signal.SIGKILL)
+        _end_engines(engines)
         return status
+
+    def end(self) -> None:
+        """SIGKILL, the engine too."""
+        engines = self.children() if self.alive else []
+        self.kill()
+        _end_engines(engines)
+
+
+def _end_engines(pids: list[int]) -> None:
+    for pid in pids:
+        if _name(pid) == "veloz_engine":  # a stopped one does not see that its input ended
+            os.kill(pid, signal.SIGKILL)
 
 
 def _name(pid: int) -> str:
@@ -146,9 +158,12 @@ def _name(pid: int) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that nothing has, from below those the kernel gives to clients: a gateway that is away keeps it."""
+    while True:
+        with socket.socket() as probe, suppress(OSError):
+            port = secrets.choice(range(*SERVER_PORTS))
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def environment(database: str, redis_url: str, engine: Path, **changes: str) -> dict[str, str]:

@@ -20,18 +20,23 @@ ANSWER_SECONDS = 6.0
 PARALLEL_COPIES = 3
 SETTLERS = 8
 DEFINITE = frozenset({200, 422})
+BUSINESS = frozenset({200, 400, 404, 409, 422})  # what the load's requests are answered with when nothing is broken
 
 _NOT_ANSWERED = (aiohttp.ClientError, TimeoutError)
 
 
 class Client:
-    """Posts, with an entry in the ledger before and after each."""
+    """Posts, with an entry in the ledger before and after each. `url` may be asked for anew for every request."""
 
-    def __init__(self, url: str, headers: dict[str, str], ledger: Ledger) -> None:
-        self._url = url
+    def __init__(self, url: str | Callable[[], str], headers: dict[str, str], ledger: Ledger) -> None:
+        self._url = url if callable(url) else lambda: url
         self._headers = headers
         self.ledger = ledger
         self._session: aiohttp.ClientSession | None = None
+
+    def by(self, url: str) -> Client:
+        """The same client by way of another gateway; not entered."""
+        return Client(url, self._headers, self.ledger)
 
     async def __aenter__(self) -> Self:
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
@@ -49,7 +54,7 @@ class Client:
         n = await self.ledger.intent(path, body)
         started = time.monotonic()
         try:
-            async with self._session.post(self._url + path, json=body) as answer:
+            async with self._session.post(self._url() + path, json=body) as answer:
                 status, text = answer.status, await answer.text()
         except _NOT_ANSWERED as error:
             await self.ledger.failure(n, repr(error), time.monotonic() - started)

@@ -62,7 +62,9 @@ async def test_the_kill_switch_stops_one_account_or_all(gateway: Gateway) -> Non
     for account in (None, "main"):
         body = {} if account is None else {"account": account}
         reply = await gateway.post("/api/admin/kill_switch", body | {"on": True})
-        assert reply.json == {"ok": True, "account": account, "on": True}
+        named = ["main", "second"] if account is None else ["main"]
+        told = [{"account": name, "ok": True, "detail": ""} for name in named]
+        assert reply.json == {"ok": True, "account": account, "on": True, "accounts": told}
         assert (await gateway.order(client_order_id=f"k{account}")).refused(422, "risk_rejected")[
             "reason"
         ] == "KILL_SWITCH"

@@ -18,6 +18,7 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from app.steward import Steward
 from app.tenure import Tenure
 from tests.app.http.conftest import KEY, MakeGateway, is_ready, new_database, until
 
@@ -143,10 +144,10 @@ async def test_a_defect_that_ends_the_order_path_ends_liveness_too(
     async with make_gateway() as gateway:
         supervisor = gateway.services.exchange._supervisor
 
-        async def defect(_: Tenure) -> None:
+        async def defect(_: Tenure) -> Steward:
             raise AssertionError("planted")
 
-        monkeypatch.setattr(supervisor, "_prepare", defect)
+        monkeypatch.setattr(supervisor, "_begin", defect)
         supervisor.current().abandon("for this test")
 
         async def dead() -> bool:

@@ -1,0 +1,1 @@
+"""What VeloZ looks like when it is deployed."""

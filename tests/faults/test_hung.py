@@ -1,0 +1,142 @@
+"""R13 and fencing: a gateway that hangs leaves the rotation, gets nothing twice, and writes nothing when it wakes too late."""
+
+import asyncio
+import json
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import psycopg
+import pytest
+
+from app.embedded import EmbeddedServers
+from tests.conftest import new_database
+from tests.faults.checker import check, report
+from tests.faults.cluster import Cluster, Shape
+from tests.faults.facts import gather
+from tests.faults.fleet import campaign
+from tests.faults.havoc import LEASE_SECONDS, stop_and_go
+from tests.faults.ledger import Ledger
+from tests.faults.load import Client
+from tests.faults.scale import Figure, scaled
+from tests.faults.shard_checker import check_shards
+from tests.faults.waiting import until
+
+OUT_SECONDS = 3.0
+HANGS_SECONDS = 6.5
+EVERY_SECONDS = 0.04
+ORDER = {"side": "BUY", "symbol": "BTCUSDT", "qty": "0.01", "price": "30000", "type": "LIMIT"}
+
+
+@pytest.fixture(params=scaled(["nginx"], ["nginx", "haproxy"]))
+def tapped(
+    request: pytest.FixtureRequest, embedded: EmbeddedServers, migrated: str, engine_binary: Path, tmp_path: Path
+) -> Iterator[Cluster]:
+    shape = Shape(balancer=request.param, tapped=True)
+    with new_database(embedded.postgres_dsn, migrated) as dsn, Cluster(tmp_path, dsn, engine_binary, shape) as cluster:
+        yield cluster
+
+
+async def test_a_hung_gateway_leaves_the_rotation_and_no_post_is_sent_again(
+    tapped: Cluster, tmp_path: Path, seed: int, rng: random.Random, figure: Figure
+) -> None:
+    hung: list[float] = []
+
+    async def hang(cluster: Cluster) -> None:
+        victim = rng.choice(cluster.gateways)
+        asking = asyncio.create_task(_ask(cluster.url, hung))
+        try:
+            await stop_and_go(victim, HANGS_SECONDS)
+        finally:
+            asking.cancel()
+        await cluster.settled()
+
+    await tapped.start()
+    result = await campaign(tapped, tmp_path, hang, seed=seed, by_balancer=True)
+    figure("R13 run", result.summary())
+    figure("R13 seconds from SIGSTOP to the last request that the hung gateway got", max(hung))
+    assert not (found := result.violations()), report(found)
+    assert max(hung) <= OUT_SECONDS
+    calls = Counter(
+        (call.path, json.dumps(call.body)) for facts in result.accounts for call in facts.calls if call.body
+    )
+    sent = {(path, body): count for (path, body), count in calls.items() if path == "/api/order"}
+    got = Counter[str]()
+    for tap in tapped.taps:
+        text = tap.read_bytes().decode(errors="replace")
+        for _, body in sent:
+            got[body] += text.count(body)
+    again = {body: (sent[path, body], got[body]) for path, body in sent if got[body] > sent[path, body]}
+    figure("R13 POSTs sent, got, sent again", f"{sum(sent.values())} {got.total()} {len(again)}")
+    assert got.total() > sum(sent.values()) / 2, "the taps saw nothing"
+    assert not again
+
+
+async def _ask(url: str, hung: list[float]) -> None:
+    """Reads by way of the balancer, each on a connection of its own; notes when those began that the hung gateway got."""
+    started = time.monotonic()
+    hung.append(0.0)
+    timeout = aiohttp.ClientTimeout(total=10)
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(force_close=True, limit=0), timeout=timeout
+    ) as session:
+
+        async def once(at: float) -> None:
+            async with session.get(f"{url}/health/live") as answer:
+                await answer.read()
+            if time.monotonic() - started - at > 1.0:
+                hung.append(at)
+
+        async with asyncio.TaskGroup() as group:
+            while True:
+                group.create_task(once(time.monotonic() - started))
+                await asyncio.sleep(EVERY_SECONDS)
+
+
+async def test_a_gateway_that_wakes_after_its_lease_writes_nothing(
+    cluster: Cluster, tmp_path: Path, seed: int, figure: Figure
+) -> None:
+    await cluster.start()
+    account = f"fenced-{seed}"
+    headers = await cluster.open_account(account)
+    sleeper = await cluster.owner_of(account)
+    assert sleeper is not None
+    other = next(gateway for gateway in cluster.gateways if gateway is not sleeper)
+    with Ledger(tmp_path / "one.jsonl") as one, Ledger(tmp_path / "other.jsonl") as two:
+        async with Client(sleeper.url, headers, one) as to_sleeper, Client(other.url, headers, two) as to_other:
+            assert await _submit(to_sleeper, "before") == 200
+            waiting = [asyncio.create_task(_submit(to_sleeper, f"in-flight-{number}")) for number in range(20)]
+            waiting += [asyncio.create_task(_submit(to_other, f"forwarded-{number}")) for number in range(20)]
+            await asyncio.sleep(0.01)
+            sleeper.kill(signal.SIGSTOP)
+            started = time.monotonic()
+            asleep = [asyncio.create_task(_submit(to_sleeper, f"asleep-{number}")) for number in range(20)]
+
+            async def taken_over() -> bool:
+                return await _submit(to_other, "taken-over") == 200
+
+            try:
+                await until(taken_over, seconds=LEASE_SECONDS + 10, every=0.1)
+                figure("seconds until a hung gateway's account trades elsewhere", time.monotonic() - started)
+            finally:
+                sleeper.kill(signal.SIGCONT)
+            assert set(await asyncio.gather(*waiting)) <= {200, 503, 504, None}
+            # What had reached the sleeper's socket may be forwarded to the new owner when it wakes.
+            assert set(await asyncio.gather(*asleep)) <= {200, 503, 504, None}
+            await cluster.settled()
+            assert await _submit(to_sleeper, "after") == 200
+            assert await _submit(to_other, "still-here") == 200
+    with psycopg.connect(cluster.database) as connection:
+        facts = gather(connection, [one.path, two.path], account=account)
+    assert not (found := check(facts) + check_shards([facts])), report(found)
+    assert {"before", "taken-over", "after", "still-here"} <= set(facts.orders)
+    first = next(row for row in facts.log if row.client_order_id == "taken-over")
+    assert first.epoch > facts.log[0].epoch
+
+
+async def _submit(client: Client, order_id: str) -> int | None:
+    return (await client.post("/api/order", ORDER | {"client_order_id": order_id})).status

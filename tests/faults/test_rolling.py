@@ -1,0 +1,102 @@
+"""R11: gateways are replaced one by one behind a real balancer and no request fails; who joins or leaves moves its share only."""
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.embedded import EmbeddedServers
+from tests.conftest import new_database
+from tests.faults.checker import report
+from tests.faults.cluster import Cluster, Shape
+from tests.faults.fleet import campaign
+from tests.faults.ledger import Call
+from tests.faults.scale import Figure, scaled
+
+EXIT_SECONDS = 25.0
+STREAMS_SECONDS = 2.0
+REQUESTS = scaled(500, 20_000)
+RATE = scaled(60.0, 150.0)
+LINGER = {"drain_linger": scaled(2.0, 7.0)}
+SHARDS = 256
+
+
+@pytest.fixture(params=scaled(["nginx"], ["nginx", "haproxy"]))
+def behind(
+    request: pytest.FixtureRequest, embedded: EmbeddedServers, migrated: str, engine_binary: Path, tmp_path: Path
+) -> Iterator[Cluster]:
+    shape = Shape(balancer=request.param, durations=LINGER)
+    with new_database(embedded.postgres_dsn, migrated) as dsn, Cluster(tmp_path, dsn, engine_binary, shape) as cluster:
+        yield cluster
+
+
+@pytest.mark.timeout(1200)
+async def test_a_rolling_update_fails_no_request(behind: Cluster, tmp_path: Path, seed: int, figure: Figure) -> None:
+    exits: list[float] = []
+    statuses: list[int] = []
+
+    async def roll(cluster: Cluster) -> None:
+        started = time.monotonic()
+        while not exits or time.monotonic() - started < REQUESTS / RATE:
+            for gateway in cluster.gateways:
+                asked = time.monotonic()
+                statuses.append(await gateway.stop())
+                exits.append(time.monotonic() - asked)
+                gateway.start()
+                await gateway.ready(30)
+
+    await behind.start()
+    result = await campaign(behind, tmp_path, roll, seed=seed, rate=RATE, by_balancer=True)
+    figure("R11 gateways replaced", len(exits))
+    figure("R11 slowest exit, s", max(exits))
+    figure("R11 run", result.summary())
+    assert not (found := result.violations()), report(found)
+    assert set(statuses) == {0}
+    assert max(exits) <= EXIT_SECONDS
+    assert not (failed := result.failed()), _words(failed)
+    assert result.statuses().total() >= REQUESTS
+    assert max(result.gaps) <= STREAMS_SECONDS
+
+
+async def test_who_joins_and_leaves_moves_only_its_share_and_fails_no_request(
+    cluster: Cluster, tmp_path: Path, seed: int, rng: random.Random, figure: Figure
+) -> None:
+    moved: list[int] = []
+
+    async def join_and_leave(cluster: Cluster) -> None:
+        await asyncio.sleep(rng.uniform(0.2, 0.5))
+        before = cluster.shards()
+        newcomer = cluster.gateways[-1]
+        newcomer.start()
+        await cluster.settled()
+        joined = cluster.shards()
+        for shard, (owner, epoch) in joined.items():
+            if owner == newcomer.owner:
+                moved.append(shard)
+                assert epoch > before[shard][1]
+            else:
+                assert (owner, epoch) == before[shard], f"shard {shard} moved though the newcomer did not take it"
+        assert await newcomer.stop() == 0
+        await cluster.settled()
+        for shard, (owner, epoch) in cluster.shards().items():
+            assert owner == before[shard][0]
+            assert (epoch == joined[shard][1]) is (shard not in moved), f"shard {shard} moved, or did not"
+        newcomer.start()
+
+    cluster.add_gateway()
+    for gateway in cluster.gateways[:-1]:
+        gateway.start()
+    await cluster.settled()
+    result = await campaign(cluster, tmp_path, join_and_leave, seed=seed, by_balancer=True)
+    figure("shards that a fourth gateway took", len(moved))
+    figure("join and leave", result.summary())
+    assert not (found := result.violations()), report(found)
+    assert not (failed := result.failed()), _words(failed)
+    assert SHARDS / 8 < len(moved) < SHARDS / 2.5
+
+
+def _words(failed: list[Call]) -> str:
+    return "\n".join([f"{len(failed)} failed", *(str(call) for call in failed[:5])])

@@ -1,0 +1,330 @@
+"""Both balancers, real ones, before servers that count what reaches them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pwd
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from grp import getgrgid
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from app.middleware import MAX_HEAD
+from app.operation import MAX_BODY
+from stacks.balancer import Balancer, Kind, Server
+from stacks.programs import Program, find
+from tests.stacks.backends import Backend, Running, backend, backends, balanced, free_port, process
+
+
+@pytest.fixture(params=["nginx", "haproxy"])
+def program(request: pytest.FixtureRequest) -> Program:
+    kind: Kind = request.param
+    return find(kind)
+
+
+def description(ports: list[int], **changes: Any) -> Balancer:  # noqa: ANN401 - the model's fields
+    """Of one worker; root's are nobody, as `make run` has it."""
+    gateways = tuple(Server(f"gateway-{n}", "127.0.0.1", port) for n, port in enumerate(ports, 1))
+    nobody = pwd.getpwnam("nobody")
+    user = {"user": "nobody", "group": getgrgid(nobody.pw_gid).gr_name} if os.geteuid() == 0 else {}
+    return Balancer(**{"gateways": gateways, "port": free_port(), "workers": 1, "connections": 512, **user, **changes})
+
+
+class Front:
+    """A balancer, what is behind it, and a client before it."""
+
+    def __init__(self, running: Running, behind: list[Backend], session: aiohttp.ClientSession) -> None:
+        self.running = running
+        self.behind = behind
+        self.session = session
+
+    async def ask(self, method: str, path: str, **options: Any) -> tuple[int, Any]:  # noqa: ANN401 - aiohttp's own
+        async with self.session.request(method, self.running.url + path, **options) as answer:
+            return answer.status, json.loads(await answer.text())
+
+    def seen(self) -> Counter[tuple[str, str]]:
+        return Counter(request for one in self.behind for request in one.seen)
+
+
+@asynccontextmanager
+async def before(program: Program, ports: list[int], directory: Path, **changes: Any) -> AsyncIterator[Front]:  # noqa: ANN401
+    """A balancer before those ports; it starts in a thread, because its first health check wants an answer."""
+    context = balanced(program, description(ports, **changes), directory)
+    running = await asyncio.to_thread(context.__enter__)
+    try:
+        timeout = aiohttp.ClientTimeout(total=15)
+        async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=200)) as session:
+            yield Front(running, [], session)
+    finally:
+        await asyncio.to_thread(context.__exit__, None, None, None)
+
+
+@asynccontextmanager
+async def front(program: Program, directory: Path, count: int = 2, **changes: Any) -> AsyncIterator[Front]:  # noqa: ANN401
+    async with backends(count) as behind, before(program, [b.port for b in behind], directory, **changes) as made:
+        made.behind.extend(behind)
+        yield made
+
+
+async def test_thousands_of_requests_need_no_more_connections_than_the_pool_has(
+    program: Program, tmp_path: Path
+) -> None:
+    async with front(program, tmp_path, 3) as made:
+
+        async def client() -> None:
+            for _ in range(150):
+                status, _ = await made.ask("POST", "/api/order", data=b"x")
+                assert status == 200
+
+        await asyncio.gather(*(client() for _ in range(20)))
+        assert made.seen()["POST", "/api/order"] == 3000
+        assert sum(len(one.connections) for one in made.behind) <= 64
+        assert min(len(one.seen) for one in made.behind) >= 600  # the least busy one is the next one's
+
+
+async def test_a_post_whose_gateway_dies_after_reading_it_is_unknown_and_not_sent_again(
+    program: Program, tmp_path: Path
+) -> None:
+    async with front(program, tmp_path) as made:
+        for number in range(1, 4):
+            status, said = await made.ask("POST", "/die", data=b"order")
+            assert (status, said["error"], said["ok"]) == (504, "unknown", False)
+            assert made.seen()["POST", "/die"] == number
+
+
+async def test_a_post_that_a_gateway_refuses_with_503_is_not_sent_again(program: Program, tmp_path: Path) -> None:
+    async with front(program, tmp_path) as made:
+        for one in made.behind:
+            one.status = 503
+        assert (await made.ask("POST", "/api/order"))[0] == 503
+        assert made.seen()["POST", "/api/order"] == 1
+
+
+async def test_a_gateway_that_answers_503_keeps_its_place(program: Program, tmp_path: Path) -> None:
+    """Without Redis every gateway answers 503 to sessions; orders by key must go on."""
+    async with front(program, tmp_path) as made:
+        for one in made.behind:
+            one.status = 503
+        for _ in range(4):
+            assert (await made.ask("GET", "/api/account"))[0] == 503
+        for one in made.behind:
+            one.status = 200
+        assert {(await made.ask("POST", "/api/order"))[1]["name"] for _ in range(4)} == {"gateway-1", "gateway-2"}
+
+
+async def test_what_a_gateway_refuses_to_accept_goes_to_the_next(program: Program, tmp_path: Path) -> None:
+    async with backend("alive") as alive, before(program, [free_port(), alive.port], tmp_path) as made:
+        answers = [await made.ask("POST", "/api/order") for _ in range(10)]
+        assert [(status, said["name"]) for status, said in answers] == [(200, "alive")] * 10
+        assert len(alive.seen) == 10
+
+
+async def test_what_was_sent_to_nobody_is_safe_to_try_again(program: Program, tmp_path: Path) -> None:
+    async with before(program, [free_port(), free_port()], tmp_path) as made:
+        for _ in range(3):
+            async with made.session.post(made.running.url + "/api/order") as answer:
+                assert answer.status == 503
+                assert answer.headers["Retry-After"] == "1"
+                assert (await answer.json())["error"] == "execution_unavailable"
+
+
+async def test_a_hung_gateway_is_out_of_the_rotation_in_three_seconds_and_no_post_was_sent_twice(
+    program: Program, tmp_path: Path
+) -> None:
+    port = free_port()
+    with process(port) as hung:
+        async with backend("alive") as alive, before(program, [port, alive.port], tmp_path) as made:
+            served = {(await made.ask("POST", f"/warm/{n}"))[1]["name"] for n in range(4)}
+            assert served == {"alive", "process"}
+            hung.send_signal(signal.SIGSTOP)
+            stopped, sent, out = time.monotonic(), 0, 0.0
+            pending: list[asyncio.Task[tuple[int, Any]]] = []
+            while time.monotonic() - stopped < 3.6:
+                pending.append(asyncio.create_task(made.ask("POST", f"/order/{sent}")))
+                sent += 1
+                await asyncio.sleep(0.02)
+                if sum(not task.done() for task in pending) > 0:
+                    out = time.monotonic() - stopped
+            assert out < 3.1  # nobody waits for it after that
+            statuses = Counter([(await task)[0] for task in pending])
+            assert set(statuses) <= {200, 504}
+            hung.send_signal(signal.SIGCONT)
+            async with made.session.get(f"http://127.0.0.1:{port}/seen") as answer:
+                seen = [path for method, path in await answer.json() if method == "POST"]
+            every = Counter(seen + [path for _, path in alive.seen])
+            assert max(every.values()) == 1
+            assert statuses[200] >= sent - 5
+
+
+async def test_a_forged_address_is_not_passed_on(program: Program, tmp_path: Path) -> None:
+    forged = {"X-Forwarded-For": "203.0.113.9", "X-Real-IP": "203.0.113.9", "Forwarded": "for=203.0.113.9"}
+    async with front(program, tmp_path) as made:
+        for headers in (forged, forged | {"X-Forwarded-For": "203.0.113.9, 127.0.0.1"}, {}):
+            _, said = await made.ask("GET", "/", headers=headers)
+            assert (said["forwarded_for"], said["others"]) == (["127.0.0.1"], [])
+
+
+async def test_behind_a_proxy_that_it_knows_the_last_address_is_the_clients(program: Program, tmp_path: Path) -> None:
+    async with front(program, tmp_path, proxies=("127.0.0.0/8",)) as made:
+        _, said = await made.ask("GET", "/", headers={"X-Forwarded-For": "203.0.113.9, 198.51.100.7"})
+        assert said["forwarded_for"] == ["198.51.100.7"]
+        _, said = await made.ask("GET", "/", headers={"X-Forwarded-For": "nobody"})
+        assert said["forwarded_for"] == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/internal",
+        "/internal/command",
+        "//internal/command",
+        "/./internal/command",
+        "/api/../internal/command",
+        "/%69nternal/command",
+        "/internal%2Fcommand",
+        "/%2e/internal/command",
+        "/internal/command?x=1",
+        "/metrics",
+        "/metrics/",
+        "//metrics",
+        "/%6Detrics",
+    ],
+)
+async def test_what_gateways_say_to_each_other_does_not_pass(program: Program, tmp_path: Path, path: str) -> None:
+    async with front(program, tmp_path, 1) as made:
+        status, said = await raw(
+            made.running, f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        )
+        assert (status, json.loads(said)["error"]) == (404, "not_found")
+        assert made.behind[0].seen == []
+
+
+async def raw(running: Running, text: str) -> tuple[int, str]:
+    """What came back to these very bytes; the connection is closed by the other side, or after 3 s."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(running.url.rsplit(":", 1)[1]))
+    writer.write(text.encode())
+    data = await asyncio.wait_for(reader.read(), 3)
+    writer.close()
+    head, _, body = data.decode().partition("\r\n\r\n")
+    return int(head.split()[1]), body
+
+
+async def test_large_bodies_and_heads_are_refused_in_the_envelope(program: Program, tmp_path: Path) -> None:
+    async with front(program, tmp_path) as made:
+        assert await made.ask("POST", "/x", data=b"x" * MAX_BODY) == (200, answered(made, MAX_BODY))
+        status, said = await made.ask("POST", "/x", data=b"x" * (MAX_BODY + 1))
+        assert (status, said["error"]) == (413, "payload_too_large")
+        status, text = await raw(made.running, _get("/x", {"X-One": "x" * (MAX_HEAD + 200)}))
+        assert (status, json.loads(text)["error"]) == (431, "headers_too_large")
+        # HAProxy's parser refuses what does not fit its buffer, and what is not HTTP, with a page of its own.
+        many = {f"X-{n}": "x" * 1000 for n in range(3 * MAX_HEAD // 1000)}
+        for sent, expected in ((_get("/x", many), 431), ("nonsense\r\n\r\n", 400)):
+            status, text = await raw(made.running, sent)
+            if program.kind == "nginx":
+                assert (status, json.loads(text)["ok"]) == (expected, False)
+            else:
+                assert status == 400
+        assert made.seen() == {("POST", "/x"): 1}
+
+
+def answered(made: Front, body: int) -> dict[str, Any]:
+    name = next(one.name for one in made.behind if one.seen)
+    return {"name": name, "forwarded_for": ["127.0.0.1"], "others": [], "body": body}
+
+
+def _get(path: str, headers: dict[str, str]) -> str:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent", ["GET / HTTP/1.1\r\nHost:", "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nslow"]
+)
+async def test_a_client_that_does_not_finish_its_request_is_cut_off(
+    program: Program, tmp_path: Path, sent: str
+) -> None:
+    async with front(program, tmp_path, 1, header_timeout=0.5) as made:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(made.running.url.rsplit(":", 1)[1]))
+        writer.write(sent.encode())
+        try:
+            said = (await asyncio.wait_for(reader.read(), 2)).decode()
+        except ConnectionResetError:
+            said = ""
+        assert not said or said.startswith("HTTP/1.1 408")
+        assert made.behind[0].seen == []
+        writer.close()
+
+
+async def test_events_arrive_one_by_one_and_a_quiet_stream_lives_on(program: Program, tmp_path: Path) -> None:
+    """Three times the heartbeat is a stream's patience; other answers have less."""
+    timing = {"order_timeout": 0.1, "stream_heartbeat": 0.6, "stream_stall": 5.0}
+    async with (
+        front(program, tmp_path, 1, **timing) as made,
+        made.session.get(made.running.url + "/api/stream") as stream,
+    ):
+        for event in (b"id: 1\n\n", b"id: 2\n\n"):
+            made.behind[0].events.put_nowait(event)
+            assert await asyncio.wait_for(stream.content.readuntil(b"\n\n"), 1) == event
+            await asyncio.sleep(1.2)
+        started = time.monotonic()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await asyncio.wait_for(stream.content.readuntil(b"\n\n"), 5)
+        assert time.monotonic() - started < 2
+
+
+async def test_a_reload_fails_no_request_and_ends_the_old_worker_though_a_stream_is_open(
+    program: Program, tmp_path: Path
+) -> None:
+    async with front(program, tmp_path, shutdown_timeout=1.0) as made:
+        ended = False
+        statuses: Counter[int] = Counter()
+
+        async def client(number: int) -> None:
+            while not ended:
+                status, _ = await made.ask("POST" if number % 2 else "GET", "/api/order")
+                statuses[status] += 1
+
+        stream = await made.session.get(made.running.url + "/api/stream")
+        async with asyncio.TaskGroup() as group:
+            for number in range(16):
+                group.create_task(client(number))
+            for _ in range(3):
+                old = made.running.workers()
+                made.running.reload()
+                await until(lambda old=old: not old & made.running.workers(), 5)
+                assert made.running.workers()
+            ended = True
+        stream.close()
+        assert set(statuses) == {200}
+        assert statuses[200] > 500
+
+
+async def until(condition: Any, seconds: float) -> None:  # noqa: ANN401 - a callable
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+def test_it_listens_where_it_was_told_to_and_writes_nowhere_else(program: Program, tmp_path: Path) -> None:
+    with balanced(program, description([free_port()]), tmp_path) as running:
+        pid = running.process.pid
+        children = running.workers()
+        port = int(running.url.rsplit(":", 1)[1])
+        assert children
+        for number in (pid, *children):
+            links = {os.readlink(f"/proc/{number}/fd/{fd}") for fd in os.listdir(f"/proc/{number}/fd")}  # noqa: PTH115, PTH208
+            files = {link for link in links if link.startswith("/") and not link.startswith("/dev/")}
+            assert all(Path(name.removesuffix(" (deleted)")).is_relative_to(tmp_path) for name in files), files
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", port), timeout=1)
