@@ -115,8 +115,8 @@ class KeyStore:
     async def register(self, key_id: str, text: str, account: str) -> None:
         """Make this the admin key of a fixed id, in place of an earlier one. The account must be there."""
         async with borrowed(self._pool()) as connection, connection.transaction():
-            # Several gateways that start at once do this one after another. Not by the account's row: it may come meanwhile.
-            await connection.execute("LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE")
+            # Several gateways that start at once do this one after another.
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtext('api_keys ' || %s))", (key_id,))
             rows = await connection.execute("SELECT hash FROM api_keys WHERE key_id = %s FOR UPDATE", (key_id,))
             there = await rows.fetchone()
             if there is not None and bytes(there[0]) == digest(text):
