@@ -9,6 +9,7 @@ from aiohttp import web
 
 from app.address import site
 from app.auth import NOBODY
+from app.borrow import DATABASE_AWAY
 from app.errors import AuthenticationRequired, ExecutionUnavailable, Forbidden, RateLimitExceeded, VelozError
 from app.keys import ADDRESS, HEADERS, PRINCIPAL, Services
 from app.ratelimit import Charge
@@ -29,11 +30,15 @@ async def admit(request: web.Request, services: Services, role: Role | None, wei
         return NOBODY
     try:
         principal = await services.authenticator.principal(request)
+    except DATABASE_AWAY:
+        await charge(request, services, [address])
+        raise
     except VelozError as refusal:
-        if refusal.status is HTTPStatus.UNAUTHORIZED and not services.lifecycle.started:
+        unknown, started = refusal.status is HTTPStatus.UNAUTHORIZED, services.lifecycle.started
+        failed = failed_login(request, services, refusal) if unknown and started else []
+        await charge(request, services, [address, *failed])
+        if unknown and not started:
             raise ExecutionUnavailable("the gateway is starting and does not know all keys yet") from refusal
-        if refusal.status is HTTPStatus.UNAUTHORIZED:
-            await charge(request, services, [address, *failed_login(request, services, refusal)])
         raise
     charges = [address]
     if principal.key_id is not None:

@@ -7,7 +7,7 @@ import logging
 import secrets
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from pathlib import Path
 
@@ -42,6 +42,8 @@ from app.runtime_config import RuntimeConfig
 from app.sessions import Sessions
 from app.settings import Settings
 from app.streams import Streams
+from app.switch_watch import SwitchWatch
+from app.switches import Switches
 
 _LOG = logging.getLogger("veloz")
 _RETRY = 0.5
@@ -114,6 +116,7 @@ def make_services(settings: Settings) -> Services:
         metrics.gauge(name, documentation, partial(_standing, exchange, field))
     cache = Cache(settings.redis_url, timeout=settings.redis_timeout, retry=settings.redis_retry, up=metrics.redis_up)
     keys = KeyStore(lambda: exchange.pool)
+    switches = Switches(lambda: exchange.pool)
     sessions = Sessions(cache, idle=settings.session_idle, max_age=settings.session_max_age)
     return Services(
         settings=settings,
@@ -124,8 +127,10 @@ def make_services(settings: Settings) -> Services:
         keys=keys,
         sessions=sessions,
         authenticator=Authenticator(keys, sessions, enabled=settings.auth),
-        limiter=Limiter(cache, settings.rate_limit_window),
+        limiter=Limiter(cache, settings.rate_limit_window, live=lambda: exchange.directory.live),
         streams=Streams(metrics.streams),
+        switches=switches,
+        switch_watch=SwitchWatch(switches, exchange, metrics.core.switches_fired),
         lifecycle=Lifecycle(),
         proxies=networks(settings.trusted_proxies),
     )
@@ -152,6 +157,11 @@ async def serve(settings: Settings, stop: asyncio.Event, listening: Callable[[Se
     watch = asyncio.create_task(services.lifecycle.watch(services.metrics.loop_lag))
     starting = asyncio.create_task(_start(services))
     stopping = asyncio.create_task(stop.wait())
+    background = (
+        asyncio.create_task(services.config.follow(services.exchange.pool)),
+        asyncio.create_task(services.switch_watch.run()),
+        asyncio.create_task(services.limiter.run()),
+    )
     try:
         await runner.setup()
         if settings.advertise_url:
@@ -168,7 +178,7 @@ async def serve(settings: Settings, stop: asyncio.Event, listening: Callable[[Se
         for task in (starting, stopping, watch):
             task.cancel()
         await asyncio.wait({starting, stopping, watch})
-        await _leave(services, runner)
+        await _leave(services, runner, background)
 
 
 def _runner(services: Services) -> EdgeRunner:
@@ -218,13 +228,16 @@ async def _until_there(what: str, action: Callable[[], Awaitable[object]]) -> No
             return
 
 
-async def _leave(services: Services, runner: EdgeRunner) -> None:
+async def _leave(services: Services, runner: EdgeRunner, background: Collection[asyncio.Task[None]]) -> None:
     """Not ready, orders finished, streams closed with a hint to come back, connections closed."""
     services.lifecycle.draining = True
     services.streams.end()
     if services.lifecycle.exchange_started:
         await services.exchange.drain(services.settings.drain_timeout)
     await runner.cleanup()
+    for task in background:
+        task.cancel()
+    await asyncio.wait(background)
     if services.lifecycle.exchange_started:
         await services.exchange.close()
     await services.cache.close()

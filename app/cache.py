@@ -47,6 +47,11 @@ class Cache:
             )
             self.client = Redis(connection_pool=pool)
 
+    @property
+    def notices_within(self) -> float:
+        """Seconds, from when Redis is back to when a use finds it so, if it is tried all the time."""
+        return self._retry + 2 * self._timeout
+
     async def run(self, use: Callable[[Redis], Awaitable[T]]) -> T:
         """The result of one use of the client. Raises CacheAway."""
         client = self.client

@@ -11,11 +11,11 @@ from typing import Any, TypeVar, assert_never
 import msgspec
 
 from app.accounts import Accounts
-from app.borrow import borrowed
 from app.commands import OPEN, Amend, Answer, Cancel, CancelAll, NewOrder, Status
 from app.database import Pool
 from app.errors import ExecutionUnavailable, NotFound, Unknown
 from app.hub import LogEntry
+from app.key_orders import cancel_of_key
 from app.lookup import Key, OrderLookup
 from app.metrics_core import CoreMetrics
 from app.requests import (
@@ -31,14 +31,10 @@ from app.requests import (
     SetLimits,
     Submit,
 )
-from app.tables import rows
 from app.tenure import Outcome, Tenure, TenureLost
 from app.verdicts import again, answer_in, cancelled_in, closed, refused, rejected, taken
 from app.wal_rows import FirstAnswer
 from app.wire import amend_line, cancel_all_line, cancel_line, decode_hash, order_line, token
-
-_OPEN_OF_KEY = b"""SELECT client_order_id FROM orders WHERE account = %s AND key_id IS NOT DISTINCT FROM %s
-AND status IN ('ACCEPTED', 'PARTIALLY_FILLED') ORDER BY rank"""
 
 T = TypeVar("T")
 _answer = msgspec.json.Decoder(Answer).decode
@@ -102,15 +98,9 @@ class Desk:
         await self._answered(self._task(_outcome(tenure, f"PING ts={time.time_ns()}"), "ping"), "ping", deadline)
 
     async def cancel_of_key(self, tenure: Tenure, account: str, key_id: str | None, reason: str) -> int:
-        """Cancel the account's open orders that the key placed; how many were asked for. NotHere, Unknown."""
+        """Cancel the account's open orders that the key placed; how many. NotHere, Unknown, one of DATABASE_AWAY."""
         with tenure.using(account), self.unknown_when_lost(account):
-            async with borrowed(self._pool) as connection:
-                found = await rows(connection, _OPEN_OF_KEY, account, key_id)
-            if found:
-                now = time.time_ns()
-                commands = [Cancel(account=account, client_order_id=row[0], reason=reason) for row in found]
-                await tenure.request([f"{cancel_line(command)} ts={now}" for command in commands])
-            return len(found)
+            return await cancel_of_key(self._pool, tenure, account, key_id, reason)
 
     async def finish(self, timeout: float) -> None:
         """Return when nothing is in flight, or after `timeout` seconds."""

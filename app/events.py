@@ -13,12 +13,13 @@ import msgspec
 from aiohttp import web
 
 from app.borrow import DATABASE_AWAY
+from app.dead_man import held_by_stream
 from app.errors import BadParams, ExecutionUnavailable, Forbidden, VelozError
 from app.hub import StreamItem, Subscription
 from app.keys import Services
 from app.middleware import finish
 from app.operation import Call
-from app.params import TOKEN
+from app.params import TOKEN, Amount
 from app.protocol import give_up_after
 from app.roles import Role
 
@@ -33,10 +34,14 @@ _SEND_BUFFER = 65_536
 
 
 class StreamQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`last_id`: the id after which to go on; the header Last-Event-ID goes before it. `account=*` (admin): all accounts."""
+    """`last_id`: the id after which to go on; the header Last-Event-ID goes before it. `account=*` (admin): all accounts.
+
+    `cancel_on_disconnect`: seconds after the key's last such stream in which it may come back; then its orders are cancelled.
+    """
 
     last_id: str | None = None
     account: str | None = None
+    cancel_on_disconnect: Amount | None = None
 
 
 def encode(item: StreamItem) -> bytes:
@@ -51,7 +56,8 @@ async def stream(call: Call[StreamQuery, Any]) -> web.StreamResponse:
     if services.lifecycle.draining:
         raise ExecutionUnavailable("the gateway is leaving; connect again")
     with services.streams.counted(call.principal.key_id, services.config.streams_per_key):
-        async with _subscription(call, await _start_id(call)) as subscription:
+        held = held_by_stream(call, call.query.cancel_on_disconnect)
+        async with _subscription(call, await _start_id(call)) as subscription, held:
             response = await _open(call)
             try:
                 async with asyncio.timeout(None) as scope:

@@ -307,9 +307,11 @@ class Exchange:
         return await over_accounts(await self._every_account(), cancel)
 
     async def cancel_of_key(self, account: str, key_id: str | None, reason: str) -> int:
-        """Cancel the account's open orders that the key placed; how many there were. NotHere."""
-        tenure = self._supervisor.current()
-        return await self._desk.cancel_of_key(tenure, account, key_id, reason)
+        """Cancel the account's open orders that the key placed; how many. Unknown. ExecutionUnavailable: not the owner."""
+        try:
+            return await self._desk.cancel_of_key(self._supervisor.current(), account, key_id, reason)
+        except NotHere as error:
+            raise ExecutionUnavailable(f"account {account} is not in service here") from error
 
     # Where a command goes.
 

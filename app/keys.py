@@ -19,6 +19,8 @@ from app.runtime_config import RuntimeConfig
 from app.sessions import Sessions
 from app.settings import Settings
 from app.streams import Streams
+from app.switch_watch import SwitchWatch
+from app.switches import Switches
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Services:
     authenticator: Authenticator
     limiter: Limiter
     streams: Streams
+    switches: Switches
+    switch_watch: SwitchWatch
     lifecycle: Lifecycle
     proxies: tuple[Network, ...]
 

@@ -59,3 +59,6 @@ class CoreMetrics:
             "veloz_fanout_gaps", "Back-fills from the log because a message was missing", registry=registry
         )
         self.pruned = Counter("veloz_log_pruned", "Log entries pruned by age or number", registry=registry)
+        self.switches_fired = Counter(
+            "veloz_switches_fired", "Dead man's switches that cancelled a key's orders", ["kind"], registry=registry
+        )

@@ -119,7 +119,7 @@ def finish(request: web.Request, response: web.StreamResponse) -> None:
 
 async def _answered(request: web.Request, handler: Handler, services: Services, request_id: str) -> web.StreamResponse:
     try:
-        _check_size(request)
+        await _check_size(request, services)
         if request.match_info.http_exception is not None:  # unknown paths and methods are limited too
             await admit(request, services, None, 1)
         return await handler(request)
@@ -142,11 +142,17 @@ async def _answered(request: web.Request, handler: Handler, services: Services, 
         return plain_envelope(500, "an internal error; the log has it under this request_id", request_id)
 
 
-def _check_size(request: web.Request) -> None:
+async def _check_size(request: web.Request, services: Services) -> None:
+    """Refuse what is too large, counted like any other request."""
+    refusal: VelozError
     if (request.content_length or 0) > MAX_BODY:
-        raise PayloadTooLarge(f"the body has more than {MAX_BODY} bytes")
-    if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > MAX_HEAD:
-        raise HeadersTooLarge(f"the headers have more than {MAX_HEAD} bytes")
+        refusal = PayloadTooLarge(f"the body has more than {MAX_BODY} bytes")
+    elif sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > MAX_HEAD:
+        refusal = HeadersTooLarge(f"the headers have more than {MAX_HEAD} bytes")
+    else:
+        return
+    await admit(request, services, None, 1)
+    raise refusal
 
 
 def _message(request: web.Request, error: web.HTTPException) -> str:

@@ -56,7 +56,8 @@ Orders, their events and their accounts, over HTTP.
 - **Errors** are one envelope: `ok` false, `error` (a code), `message`, `request_id`. 504 `unknown`: ask again with the same
   `client_order_id`; the first answer is given again, for ever.
 - **Lists** are newest first; `next` is the `cursor` of the next page, null on the last.
-- **Limits**: every answer tells `X-RateLimit-Limit`, `-Remaining` and `-Reset` (Unix seconds); 429 and 503 tell `Retry-After`.
+- **Limits**: every answer tells `X-RateLimit-Limit`, `-Used`, `-Remaining` and `-Reset` (Unix seconds); 429 and 503 tell
+  `Retry-After`.
 - **Events** at `/api/stream` have ids to resume after: `Last-Event-ID` or `last_id`.
 """
 _TEXT = {"schema": {"type": "string"}}

@@ -1,9 +1,12 @@
 -- Sliding windows, exact: no span of one window ever holds more than the limit.
 --
--- KEYS: for each request its subjects, one after the other; each is a hash, bucket number -> weight used in it.
--- ARGV: window in microseconds, then for each request the number of its subjects, then for each of these weight and limit.
--- Returns for each request: allowed (1 or 0), then for each subject: weight used before it, microseconds until the oldest
--- bucket leaves the window, microseconds until the weight would fit (0 when it does).
+-- KEYS: the gateway's marker, then for each request its subjects, one after the other; each is a hash,
+-- bucket number:gateway -> weight that the gateway used in it.
+-- ARGV: window in microseconds, the gateway's name, its epoch, then for each request the number of its subjects, then for each
+-- of these weight and limit.
+-- Returns nothing when the marker does not have this epoch: what is here may not be all, or the question is out of date.
+-- Else the time in microseconds, then for each request: allowed (1 or 0), then for each subject: weight used before it,
+-- microseconds until the oldest bucket leaves the window, microseconds until the weight would fit (0 when it does).
 --
 -- A window is 60 buckets. The bucket that the window begins in counts whole, so what is counted is never too little.
 -- All subjects of a request are checked before any is charged: a refused request costs nothing.
@@ -13,6 +16,10 @@ local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local window = tonumber(ARGV[1])
 local width = window / 60
 local bucket = math.floor(now / width)
+local name = ARGV[2]
+local keep = math.ceil((window + width) / 1000) + 1
+
+if redis.call('GETEX', KEYS[1], 'PX', 2 * keep) ~= ARGV[3] then return {} end
 
 local function leaves(b)
   return math.ceil((b + 61) * width - now)
@@ -23,13 +30,18 @@ local subjects = {}
 local function subject(key)
   if subjects[key] then return subjects[key] end
   local s = {used = 0, added = 0, live = {}}
-  local stored, gone = redis.call('HGETALL', key), {}
+  local stored, gone, entries = redis.call('HGETALL', key), {}, {}
   for i = 1, #stored, 2 do
-    local b, weight = tonumber(stored[i]), tonumber(stored[i + 1])
+    local b, weight = tonumber(string.match(stored[i], '^%d+')), tonumber(stored[i + 1])
     if b < bucket - 60 then
       gone[#gone + 1] = stored[i]
     else
-      s.live[#s.live + 1] = {b, weight}
+      if entries[b] then
+        entries[b][2] = entries[b][2] + weight
+      else
+        entries[b] = {b, weight}
+        s.live[#s.live + 1] = entries[b]
+      end
       s.used = s.used + weight
     end
   end
@@ -61,7 +73,7 @@ local function wait(s, weight, limit)
   return window
 end
 
-local answer, key, argument = {}, 1, 2
+local answer, key, argument = {now}, 2, 4
 while argument <= #ARGV do
   local count, allowed, rows = tonumber(ARGV[argument]), 1, {}
   for i = 1, count do
@@ -81,10 +93,10 @@ while argument <= #ARGV do
   key, argument = key + count, argument + 1 + 2 * count
 end
 
-for name, s in pairs(subjects) do
+for key_name, s in pairs(subjects) do
   if s.added > 0 then
-    redis.call('HINCRBY', name, bucket, s.added)
-    redis.call('PEXPIRE', name, math.ceil((window + width) / 1000) + 1)
+    redis.call('HINCRBY', key_name, bucket .. ':' .. name, s.added)
+    redis.call('PEXPIRE', key_name, keep)
   end
 end
 return answer

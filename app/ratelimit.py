@@ -1,7 +1,15 @@
-"""How often: sliding windows of request weight for each key and each address, exact.
+"""How often: sliding windows of request weight for each key and each address, exact over all gateways.
 
-A request costs one round trip to Redis at most; those that come at one moment share it.
-Redis away: the same rule on this gateway's own count, which is kept all the time, so that a limit holds through the change.
+A request costs one round trip to Redis at most; those that come at one moment share it. Each gateway also keeps its own count
+all the time, by Redis's clock, and what Redis last said that all others had used.
+
+**Redis away**: of what was left then, and of what is given back since, each gateway lets pass its share, limit / N with N
+gateways alive, at least 1. So all together stay within the limit, and one that had used more than its share already refuses until
+enough of that has left the window. What it cannot know is what others used after it last asked about a subject.
+
+**Redis back**, as it was, older or empty: each gateway first says what its own use is (app/rate_store.py), and goes on
+with its share as long as the others may need to do the same. What a gateway used that died meanwhile is lost only if Redis
+lost it.
 """
 
 from __future__ import annotations
@@ -9,22 +17,21 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import OrderedDict
-from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
-from typing import Any
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
-from redis.asyncio import Redis
 
 from app.cache import Cache, CacheAway
+from app.rate_store import RateStore
+from app.rate_window import BUCKETS, Row, Window
 
-SCRIPT = Path(__file__).with_name("ratelimit.lua")
-BUCKETS = 60
+LOOK_SECONDS: Final = 0.25
+LOOK_AWAY_SECONDS: Final = 0.1
 _SUBJECTS = 20_000
 _BATCH = 256
-_PREFIX = "veloz:limit:"
+_LONG_AGO = -math.inf
 
 
 class Charge(msgspec.Struct, frozen=True):
@@ -36,72 +43,56 @@ class Charge(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Whether all charges fit. The rest describes the subject nearest to its limit; seconds from now."""
+    """Whether all charges fit. The rest describes the subject nearest to its limit, after them; seconds from now."""
 
     allowed: bool
     limit: int
-    remaining: int
+    used: int
     reset: float
     retry_after: float
+
+    @property
+    def remaining(self) -> int:
+        return max(0, self.limit - self.used)
 
     def headers(self) -> dict[str, str]:
         """`X-RateLimit-Reset` is the Unix second in which used weight is given back."""
         headers = {
             "X-RateLimit-Limit": str(self.limit),
-            "X-RateLimit-Remaining": str(max(0, self.remaining)),
+            "X-RateLimit-Remaining": str(self.remaining),
             "X-RateLimit-Reset": str(math.ceil(time.time() + self.reset)),
+            "X-RateLimit-Used": str(self.used),
         }
         if not self.allowed:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
         return headers
 
 
-UNLIMITED = Verdict(allowed=True, limit=0, remaining=0, reset=0.0, retry_after=0.0)
+UNLIMITED = Verdict(allowed=True, limit=0, used=0, reset=0.0, retry_after=0.0)
 
 
-class Window:
-    """One subject's use, by bucket. The rule of ratelimit.lua, in seconds."""
+class _Request(msgspec.Struct, eq=False):
+    """Charges that wait for their verdict."""
 
-    __slots__ = ("buckets", "used")
-
-    def __init__(self) -> None:
-        self.buckets: dict[int, int] = {}
-        self.used = 0
-
-    def ask(self, now: float, window: float, charge: Charge) -> tuple[int, float, float]:
-        """Used weight, seconds until the oldest bucket leaves, seconds until the weight fits (0.0: now)."""
-        width = window / BUCKETS
-        first = math.floor(now / width) - BUCKETS
-        for bucket in [b for b in self.buckets if b < first]:
-            self.used -= self.buckets.pop(bucket)
-        leaves = [((bucket + BUCKETS + 1) * width - now, weight) for bucket, weight in self.buckets.items()]
-        oldest = leaves[0][0] if leaves else window
-        if self.used + charge.weight <= charge.limit:
-            return self.used, oldest, 0.0
-        rest = self.used
-        for wait, weight in leaves:
-            rest -= weight
-            if rest + charge.weight <= charge.limit:
-                return self.used, oldest, wait
-        return self.used, oldest, window
-
-    def add(self, now: float, window: float, weight: int) -> None:
-        """Add weight, or give it back when negative, in the bucket of `now`."""
-        bucket = math.floor(now / (window / BUCKETS))
-        self.buckets[bucket] = self.buckets.get(bucket, 0) + weight
-        self.used += weight
+    charges: Sequence[Charge]
+    answered: asyncio.Future[Verdict]
 
 
 class Limiter:
-    """The limits of one gateway. `window` in seconds."""
+    """The limits of one gateway. `window` in seconds; `live` tells how many gateways there are."""
 
-    def __init__(self, cache: Cache, window: float) -> None:
-        self._cache = cache
-        self._window = window
-        self._own: OrderedDict[str, Window] = OrderedDict()
-        self._script = SCRIPT.read_text()
-        self._registered: Any = None
-        self._waiting: list[tuple[Sequence[Charge], asyncio.Future[Verdict | None]]] = []
+    def __init__(self, cache: Cache, window: float, live: Callable[[], int] = lambda: 1) -> None:
+        self._store = RateStore(cache, window)
+        self._width = window / BUCKETS
+        self._live = live
+        self._settle_seconds = cache.notices_within + 2 * LOOK_AWAY_SECONDS
+        self._subjects: OrderedDict[str, Window] = OrderedDict()
+        self._ahead = time.time() - time.monotonic()  # Redis's clock; until it was heard, as ours
+        self._exact_since = _LONG_AGO
+        self._seeded = False
+        self._unsure: set[str] = set()  # Redis may have charged what we do not know of
+        self._heard = _LONG_AGO
+        self._waiting: list[_Request] = []
         self._asking: asyncio.Task[None] | None = None
 
     async def use(self, charges: Sequence[Charge]) -> Verdict:
@@ -109,48 +100,63 @@ class Limiter:
         charges = [charge for charge in charges if charge.limit > 0]
         if not charges:
             return UNLIMITED
-        now = time.monotonic()
-        own = self._own_verdict(charges, now)
-        if not own.allowed:
-            return own
-        self._count(charges, now, 1)  # before waiting, or requests that wait together would all pass
-        verdict = await self._shared(charges)
-        if verdict is None:
-            return own
+        verdict = self._own_verdict(charges)
         if not verdict.allowed:
-            self._count(charges, now, -1)
-        return verdict
+            return verdict
+        for charge in charges:  # before waiting, or requests that wait together would all pass
+            self._subject(charge.subject).waiting += charge.weight
+        return await self._decided(charges)
 
     def surely_denied(self, charge: Charge) -> Verdict | None:
         """The refusal of a charge that this gateway's own count refuses already; asks nobody."""
-        verdict = self._own_verdict([charge], time.monotonic()) if charge.limit else UNLIMITED
+        verdict = self._own_verdict([charge]) if charge.limit else UNLIMITED
         return None if verdict.allowed else verdict
 
-    def _own_verdict(self, charges: Sequence[Charge], now: float) -> Verdict:
-        verdict = _verdict(charges, [self._subject(c.subject).ask(now, self._window, c) for c in charges])
+    async def run(self) -> None:
+        """Until cancelled: notice without a request that Redis is back, or forgot, for the sake of the others' requests."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS if self._seeded else LOOK_AWAY_SECONDS)
+            if time.monotonic() - self._heard >= LOOK_SECONDS:
+                await self._decided([])
+
+    @property
+    def exact(self) -> bool:
+        """Whether Redis decides alone."""
+        return time.monotonic() >= self._exact_since
+
+    def _own_verdict(self, charges: Sequence[Charge]) -> Verdict:
+        now, width = self._now(), self._width
+        verdict = _verdict(charges, [self._subject(c.subject).alone(now, width, c.weight, c.limit) for c in charges])
+        if verdict.allowed and not self.exact:
+            verdict = _verdict(charges, self._share(charges, [self._subject(c.subject).waiting for c in charges]))
         if verdict.allowed:
             return verdict
-        # Redis cuts its buckets by another clock, so it gives weight back up to a bucket later.
-        return msgspec.structs.replace(verdict, retry_after=verdict.retry_after + self._window / BUCKETS)
+        # Redis is asked a moment later, when its clock may not yet be as far as ours.
+        return msgspec.structs.replace(verdict, retry_after=verdict.retry_after + width)
 
-    def _count(self, charges: Sequence[Charge], now: float, sign: int) -> None:
-        for charge in charges:
-            if charge.weight:
-                self._subject(charge.subject).add(now, self._window, sign * charge.weight)
+    def _share(self, charges: Sequence[Charge], under_way: Sequence[int]) -> list[Row]:
+        now, live = self._now(), max(1, self._live())
+        return [
+            self._subject(c.subject).shared(now, self._width, c.weight, c.limit, live, under_way=weight)
+            for c, weight in zip(charges, under_way, strict=True)
+        ]
+
+    def _now(self) -> float:
+        return time.monotonic() + self._ahead
 
     def _subject(self, name: str) -> Window:
-        window = self._own.get(name)
+        window = self._subjects.get(name)
         if window is None:
-            window = self._own[name] = Window()
-            if len(self._own) > _SUBJECTS:
-                self._own.popitem(last=False)
-        self._own.move_to_end(name)
+            window = self._subjects[name] = Window()
+            if len(self._subjects) > _SUBJECTS:
+                self._subjects.popitem(last=False)
+        self._subjects.move_to_end(name)
         return window
 
-    async def _shared(self, charges: Sequence[Charge]) -> Verdict | None:
-        """What Redis says; None when it is away. Requests that come while it is asked go together in the next question."""
-        answered: asyncio.Future[Verdict | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((charges, answered))
+    async def _decided(self, charges: Sequence[Charge]) -> Verdict:
+        """Requests that come while Redis is asked go together in the next question."""
+        answered: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Request(charges, answered))
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask_all())
         return await answered
@@ -159,49 +165,111 @@ class Limiter:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
-                verdicts: Sequence[Verdict | None] = [None] * len(batch)
                 try:
-                    verdicts = await self._cache.run(partial(self._ask, [charges for charges, _ in batch]))
-                except CacheAway:
-                    continue
+                    await self._decide(batch)
                 finally:  # whatever happened, nobody is left waiting
-                    for (_, answered), verdict in zip(batch, verdicts, strict=True):
-                        if not answered.done():
-                            answered.set_result(verdict)
+                    for one in batch:
+                        if not one.answered.done():
+                            one.answered.set_exception(RuntimeError("the limiter failed"))
         finally:
             self._asking = None
 
-    async def _ask(self, batch: Sequence[Sequence[Charge]], client: Redis) -> list[Verdict]:
-        if self._registered is None:
-            self._registered = client.register_script(self._script)
-        arguments = [int(self._window * 1e6)]
-        for charges in batch:
-            arguments.append(len(charges))
-            for charge in charges:
-                arguments += [charge.weight, charge.limit]
-        keys = [_PREFIX + charge.subject for charges in batch for charge in charges]
-        numbers = iter(await self._registered(keys=keys, args=arguments))
-        verdicts = []
-        for charges in batch:
+    async def _decide(self, batch: list[_Request]) -> None:
+        try:
+            while True:
+                await self._seed()
+                batch = self._within_share(batch)
+                asked = [[(c.subject, c.weight, c.limit) for c in one.charges] for one in batch]
+                answer = await self._store.ask(asked)
+                if answer is not None:
+                    break
+                self._lost(self._unsure)
+        except CacheAway:
+            self._lost({charge.subject for one in batch for charge in one.charges})
+            self._decide_alone(batch)
+        else:
+            self._settle(batch, answer)
+
+    def _lost(self, unsure: set[str]) -> None:
+        """Redis is away, or is no longer as we left it."""
+        self._seeded = False
+        self._unsure |= unsure
+        self._exact_since = math.inf
+
+    async def _seed(self) -> None:
+        """Tell Redis what this gateway used, unless it knows. CacheAway."""
+        if self._seeded:
+            return
+        await self._store.reach()  # at once when it is away, without all that follows
+        bucket = math.floor(self._now() / self._width)
+        own: dict[str, dict[int, int]] = {subject: {} for subject in self._unsure}
+        for subject, window in self._subjects.items():
+            window.expire(bucket)
+            if window.own.total:
+                own[subject] = window.own.weights
+        await self._store.seed(own)
+        self._seeded = True
+        self._unsure.clear()
+        if self._exact_since == math.inf:
+            self._exact_since = time.monotonic() + self._settle_seconds
+
+    def _within_share(self, batch: list[_Request]) -> list[_Request]:
+        """While others may not have seeded yet: those that the share has room for; the rest is refused."""
+        if self.exact:
+            return batch
+        passed, taken = [], Counter[str]()
+        for one in batch:
+            verdict = _verdict(one.charges, self._share(one.charges, [taken[c.subject] for c in one.charges]))
+            if verdict.allowed:
+                taken.update({charge.subject: charge.weight for charge in one.charges})
+                passed.append(one)
+            else:
+                self._finish(one, verdict)
+        return passed
+
+    def _decide_alone(self, batch: Sequence[_Request]) -> None:
+        bucket = math.floor(self._now() / self._width)
+        for one in batch:
+            verdict = _verdict(one.charges, self._share(one.charges, [0] * len(one.charges)))
+            self._finish(one, verdict, bucket)
+
+    def _settle(self, batch: Sequence[_Request], answer: Sequence[int]) -> None:
+        """Take note of what Redis decided, in its order."""
+        numbers, self._heard = iter(answer), time.monotonic()
+        now = next(numbers) / 1e6
+        self._ahead = now - self._heard
+        bucket = math.floor(now / self._width)
+        for one in batch:
             next(numbers)  # whether it is allowed follows from the rest
-            rows = [(next(numbers), next(numbers) / 1e6, next(numbers) / 1e6) for _ in charges]
-            verdicts.append(_verdict(charges, rows))
-        return verdicts
+            rows = [Row(c.limit, next(numbers), next(numbers) / 1e6, next(numbers) / 1e6) for c in one.charges]
+            if self.exact:
+                for charge, row in zip(one.charges, rows, strict=True):
+                    window = self._subject(charge.subject)
+                    window.expire(bucket)
+                    window.told(bucket, row.used)
+            self._finish(one, _verdict(one.charges, rows), bucket)
+
+    def _finish(self, one: _Request, verdict: Verdict, bucket: int = 0) -> None:
+        """Answer, and count in `bucket` what is allowed."""
+        for charge in one.charges:
+            window = self._subject(charge.subject)
+            window.waiting = max(0, window.waiting - charge.weight)
+            if verdict.allowed and charge.weight:
+                window.used(bucket, charge.weight)
+        if not one.answered.done():
+            one.answered.set_result(verdict)
 
 
-def _verdict(charges: Sequence[Charge], rows: Sequence[tuple[int, float, float]]) -> Verdict:
-    """`rows` hold what was used before the charges."""
-    allowed = all(used + charge.weight <= charge.limit for charge, (used, _, _) in zip(charges, rows, strict=True))
-    spent = [
-        (c.limit - used - (c.weight if allowed else 0), c, oldest)
-        for c, (used, oldest, _) in zip(charges, rows, strict=True)
-    ]
-    remaining, nearest, reset = min(spent, key=lambda entry: entry[0])
-    retry_after = max(wait for _, _, wait in rows)
+def _verdict(charges: Sequence[Charge], rows: Sequence[Row]) -> Verdict:
+    if not charges:
+        return UNLIMITED
+    allowed = all(row.used + charge.weight <= row.limit for charge, row in zip(charges, rows, strict=True))
+    spent = [(row, row.used + (c.weight if allowed else 0)) for c, row in zip(charges, rows, strict=True)]
+    nearest, used = min(spent, key=lambda entry: entry[0].limit - entry[1])
     return Verdict(
         allowed=allowed,
         limit=nearest.limit,
-        remaining=remaining,
-        reset=reset,
-        retry_after=0.0 if allowed else retry_after,
+        used=used,
+        reset=nearest.oldest,
+        retry_after=0.0 if allowed else max(row.wait for row in rows),
     )

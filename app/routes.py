@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app import account, admin, api_keys, cluster, events, health, login, market, openapi, order_lists, orders
+from app import account, admin, api_keys, cluster, dead_man, events, health, login, market, openapi, order_lists, orders
 from app.errors import (
     AuthenticationRequired,
     Conflict,
@@ -185,6 +185,40 @@ _ACCOUNT = (
         query=events.StreamQuery,
         content_type=EVENT_STREAM,
         raises=(NotFound,),
+        description=(
+            "With cancel_on_disconnect=T (a trader's key), T seconds after the key's last such stream on any gateway has"
+            " ended, all open orders that the key placed on its own account are cancelled (reason DISCONNECTED); a stream"
+            " opened with it before then keeps them. 0 disarms."
+        ),
+    ),
+)
+_SWITCHES = (
+    Operation(
+        "POST",
+        "/api/dead_man_switch",
+        dead_man.set_timer,
+        "Arm or refresh the dead man's switch",
+        "orders",
+        dead_man.Switch,
+        Role.TRADER,
+        body=dead_man.SwitchBody,
+        raises=(NotFound,),
+        description=(
+            "Unless it comes again within timeout_seconds, all open orders that this key placed on its own account are"
+            " cancelled (reason DEAD_MAN), whatever became of the gateway that it was sent to. 0 disarms."
+        ),
+    ),
+    Operation(
+        "GET",
+        "/api/dead_man_switch",
+        dead_man.states,
+        "The key's switches: the timer, and that of its streams",
+        "orders",
+        dead_man.SwitchList,
+        Role.TRADER,
+    ),
+    Operation(
+        "DELETE", "/api/dead_man_switch", dead_man.disarm, "Disarm both switches", "orders", login.Done, Role.TRADER
     ),
 )
 _AUTH = (
@@ -369,4 +403,4 @@ _ADMIN = (
     ),
 )
 
-OPERATIONS: tuple[Operation, ...] = (*_HEALTH, *_MARKET, *_ORDERS, *_ACCOUNT, *_AUTH, *_ADMIN)
+OPERATIONS: tuple[Operation, ...] = (*_HEALTH, *_MARKET, *_ORDERS, *_SWITCHES, *_ACCOUNT, *_AUTH, *_ADMIN)

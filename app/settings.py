@@ -124,7 +124,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Meta(pattern=rf"^({_REDIS})?\Z", description="without it: no sessions, limits per gateway"),
     ] = ""
     redis_timeout: Annotated[float, Meta(gt=0, le=2)] = 0.15
-    redis_retry: Annotated[Seconds, Meta(description="how long a dead Redis is left alone")] = 1.0
+    redis_retry: Annotated[Seconds, Meta(description="how long a dead Redis is left alone")] = 0.5
 
     # Order path
     commit_timeout: Annotated[Seconds, Meta(description="for one group commit")] = 1.5

@@ -1,9 +1,14 @@
-"""A simulated market: one symbol's random walk on the tick grid, as the engine's commands. Pure, in whole numbers."""
+"""A simulated market: one symbol's book and prints as the engine's commands. Pure, in whole numbers.
+
+What happens at a step depends on seed, symbol and the step's number alone, so that gateways that never spoke have one market.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from random import Random
+from typing import Final
 
 from app.feeds import SymbolSpec
 from app.money import SCALE, format_units
@@ -12,8 +17,14 @@ LEVELS = 10
 SNAPSHOT_EVERY = 5
 EVENTS_A_STEP = 2  # the book, then a print
 
-_STEP_PPM = 200  # one step moves the price by at most 0.02 %, in proportion to the price
-_RANGE = 4  # the walk is turned back at a quarter of the start and at four times it
+# Octaves of noise: steps between two of its points, and how far they lie from the start price at most, in millionths of it.
+# Amplitudes grow like the square root, as a random walk's would. Together a step moves the price by at most 0.02 %
+# (the sum of 2 * amplitude / steps), and it stays within 3.2 % of the start.
+OCTAVES: Final = ((1, 30), (8, 320), (64, 900), (512, 2_600), (4_096, 7_400), (32_768, 20_000))
+RANGE_PPM: Final = sum(amplitude for _, amplitude in OCTAVES)
+
+_MILLION: Final = 1_000_000
+_BILLION: Final = 1_000_000_000
 _LEVEL_NOTIONAL = 20_000 * SCALE  # most that one level offers, in the quote asset
 
 Book = dict[int, int]  # price in ticks → quantity in lots
@@ -23,48 +34,67 @@ class Walk:
     """Steps of one symbol: the market moves, what changed of its book is named, and one print happens at the touch.
 
     Buyers and sellers take in turn. Every SNAPSHOT_EVERY steps the whole book is given, so that an engine that starts
-    anew in the middle has it soon. The same generator state and arguments give the same lines.
+    anew in the middle has it soon.
     """
 
-    def __init__(self, spec: SymbolSpec, start_price: int, rng: Random) -> None:
+    def __init__(self, spec: SymbolSpec, start_price: int, seed: int) -> None:
         """`start_price` in 1e-8 units."""
         self._spec = spec
-        self._rng = rng
-        self._mid = max(start_price // spec.tick, 4 * LEVELS)
-        self._low, self._high = max(self._mid // _RANGE, 2 * LEVELS), self._mid * _RANGE
-        self._steps = 0
+        self._name = f"{seed}/{spec.symbol}"
+        self._start = max(start_price // spec.tick, 4 * LEVELS)
+        self._points: dict[tuple[int, int], int] = {}
+        self._last = -1
         self._bids: Book = {}
         self._asks: Book = {}
 
-    def step(self) -> Iterator[str]:
-        self._move()
-        bids, asks = self._ladder(-1), self._ladder(1)
-        yield self._depth(bids, asks)
-        self._bids, self._asks = bids, asks
-        yield self._print()
-        self._steps += 1
+    def step(self, number: int) -> Iterator[str]:
+        """The lines of a step. One that does not follow the last one given begins with the whole book."""
+        mid, rng = self.mid(number), Random(f"{self._name}/{number}")  # noqa: S311 - a market, no secret
+        bids, asks = self._ladder(mid, -1, rng), self._ladder(mid, 1, rng)
+        yield self._depth(number, bids, asks)
+        self._last, self._bids, self._asks = number, bids, asks
+        yield self._print(number, rng)
 
-    def _move(self) -> None:
-        reach = max(self._mid * _STEP_PPM // 1_000_000, 1)
-        self._mid = min(max(self._mid + self._rng.randint(-reach, reach), self._low), self._high)
+    def mid(self, number: int) -> int:
+        """The price between bids and asks at a step, in ticks."""
+        shift = sum(
+            amplitude * 1000 * self._noise(octave, steps, number) // _MILLION
+            for octave, (steps, amplitude) in enumerate(OCTAVES)
+        )
+        return self._start * (_BILLION + shift) // _BILLION
 
-    def _ladder(self, direction: int) -> Book:
-        gap = max(self._mid // 100_000, 1)
-        most = max(_LEVEL_NOTIONAL * SCALE // (self._mid * self._spec.tick) // self._spec.lot, 1)
-        return {self._mid + direction * gap * level: self._rng.randint(1, most) for level in range(1, LEVELS + 1)}
+    def _noise(self, octave: int, steps: int, number: int) -> int:
+        """Millionths, -1 to 1: on the straight line between the octave's points around the step."""
+        cell, rest = divmod(number, steps)
+        return (self._point(octave, cell) * (steps - rest) + self._point(octave, cell + 1) * rest) // steps
 
-    def _depth(self, bids: Book, asks: Book) -> str:
-        last_id = self._steps + 1
+    def _point(self, octave: int, cell: int) -> int:
+        found = self._points.get((octave, cell))
+        if found is None:
+            digest = hashlib.blake2b(f"{self._name}/{octave}/{cell}".encode(), digest_size=8).digest()
+            found = int.from_bytes(digest) % (2 * _MILLION + 1) - _MILLION
+            if len(self._points) > 4 * len(OCTAVES):
+                self._points.clear()
+            self._points[octave, cell] = found
+        return found
+
+    def _ladder(self, mid: int, direction: int, rng: Random) -> Book:
+        gap = max(mid // 100_000, 1)
+        most = max(_LEVEL_NOTIONAL * SCALE // (mid * self._spec.tick) // self._spec.lot, 1)
+        return {mid + direction * gap * level: rng.randint(1, most) for level in range(1, LEVELS + 1)}
+
+    def _depth(self, number: int, bids: Book, asks: Book) -> str:
+        last_id = number + 1
         symbol = self._spec.symbol
-        if self._steps % SNAPSHOT_EVERY == 0:
+        if number % SNAPSHOT_EVERY == 0 or number != self._last + 1:
             return f"DEPTH {symbol} SNAPSHOT {last_id} {self._levels(bids)} {self._levels(asks)}"
         changes = f"{self._levels(_changes(self._bids, bids))} {self._levels(_changes(self._asks, asks))}"
         return f"DEPTH {symbol} UPDATE {last_id} {last_id} {changes}"
 
-    def _print(self) -> str:
-        buyer_takes = self._steps % 2 == 0
+    def _print(self, number: int, rng: Random) -> str:
+        buyer_takes = number % 2 == 0
         price, offered = next(iter((self._asks if buyer_takes else self._bids).items()))
-        lots = self._rng.randint(1, offered)
+        lots = rng.randint(1, offered)
         amounts = f"{format_units(price * self._spec.tick)} {format_units(lots * self._spec.lot)}"
         return f"TRADE {self._spec.symbol} {amounts}"
 

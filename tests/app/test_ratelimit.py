@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
 from app.cache import Cache, CacheAway
-from app.ratelimit import Charge, Limiter, Window
+from app.ratelimit import Charge, Limiter
 
 
 def cache(url: str, retry: float = 1.0) -> Cache:
@@ -121,7 +121,7 @@ async def test_a_redis_that_goes_away_leaves_the_count_as_it_was(redis_url: str)
     limiter = Limiter(living, 60)
     for _ in range(30):
         await limiter.use([Charge("s", 1, 50)])
-    limiter._cache = cache("unix:///nonexistent/redis.sock")
+    limiter._store._cache = cache("unix:///nonexistent/redis.sock")
     allowed = [await limiter.use([Charge("s", 1, 50)]) for _ in range(40)]
     assert sum(v.allowed for v in allowed) == 20
     await living.close()
@@ -152,15 +152,6 @@ async def test_a_redis_that_does_not_answer_is_given_up_after_its_time_out() -> 
     await hung.close()
     silent.close()
     await silent.wait_closed()
-
-
-def test_the_bucket_that_the_window_begins_in_counts_whole() -> None:
-    window, charge = Window(), Charge("s", 1, 1)
-    window.add(0.95, 60.0, 1)
-    used, _, wait = window.ask(60.5, 60.0, charge)
-    assert used == 1
-    assert wait == pytest.approx(0.5)
-    assert window.ask(61.0, 60.0, charge)[0] == 0
 
 
 async def test_a_redis_that_hangs_delays_requests_once_and_then_none() -> None:

@@ -13,6 +13,8 @@ from app.limits import Limits
 from app.money import parse_units as units
 from app.tables import rows
 
+AT_ONCE = 500
+
 
 def order(order_id: str, account: str = "main") -> NewOrder:
     return NewOrder(
@@ -26,7 +28,9 @@ def order(order_id: str, account: str = "main") -> NewOrder:
 
 
 async def submit(exchange: Any, count: int, name: str = "x", account: str = "main") -> None:  # noqa: ANN401
-    await asyncio.gather(*[exchange.submit(order(f"{name}{n}", account), key_id=None) for n in range(count)])
+    for first in range(0, count, AT_ONCE):
+        several = range(first, min(first + AT_ONCE, count))
+        await asyncio.gather(*[exchange.submit(order(f"{name}{n}", account), key_id=None) for n in several])
 
 
 async def durable(stream: Subscription, count: int) -> list[StreamItem]:

@@ -166,6 +166,7 @@ async def test_a_key_over_its_limit_is_refused_until_the_time_that_is_told(make_
         refused = next(reply for reply in replies if reply.status == 429)
         refused.refused(429, "rate_limit_exceeded")
         assert refused.headers["X-RateLimit-Limit"] == "20"
+        assert refused.headers["X-RateLimit-Used"] == "20"
         assert refused.headers["X-RateLimit-Remaining"] == "0"
         await asyncio.sleep(int(refused.headers["Retry-After"]))
         assert (await gateway.get("/api/market")).status == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -201,10 +202,47 @@ async def test_a_client_that_leaves_in_mid_body_is_no_defect(shared: Gateway) ->
     assert shared.services.metrics.internal_errors._value.get() == before
 
 
-async def test_every_answer_tells_the_limit(shared: Gateway) -> None:
-    for path in ("/api/market", "/nothing", "/api/orders?limit=x"):
-        reply = await shared.get(path)
-        assert {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"} <= set(reply.headers), path
+LIMITS = {"X-RateLimit-Limit", "X-RateLimit-Used", "X-RateLimit-Remaining", "X-RateLimit-Reset"}
+
+
+async def test_every_answer_tells_the_limit_and_what_is_used(shared: Gateway) -> None:
+    viewer = {"X-API-Key": await shared.make_key("viewer")}
+    big = {"X-API-Key": shared.key, "Content-Type": "application/json"}
+    cases: list[tuple[int, str, str, dict[str, Any]]] = [
+        (200, "GET", "/api/market", {}),
+        (400, "GET", "/api/orders?limit=x", {}),
+        (400, "POST", "/api/order", {"json": {}}),
+        (401, "GET", "/api/market", {"headers": {}}),
+        (401, "GET", "/api/market", {"headers": {"X-API-Key": "0" * 64}}),
+        (401, "GET", "/api/market", {"headers": {"Cookie": "veloz_session=vs_1"}}),
+        (403, "POST", "/api/order", {"headers": viewer, "json": ORDER}),
+        (403, "POST", "/api/order", {"headers": {"Cookie": "veloz_session=vs_1"}, "json": ORDER}),
+        (404, "GET", "/nothing", {}),
+        (404, "GET", "/api/order_state?client_order_id=nothing", {}),
+        (405, "DELETE", "/api/order", {}),
+        (413, "POST", "/api/order", {"data": b" " * 65_537, "headers": big}),
+        (415, "POST", "/api/order", {"data": b"x", "headers": big | {"Content-Type": "text/plain"}}),
+        (422, "POST", "/api/order", {"json": ORDER | {"symbol": "NOSUCH", "client_order_id": "limits"}}),
+        (431, "GET", "/api/market", {"headers": {f"X-{n}": "y" * 1000 for n in range(9)}}),
+    ]
+    for status, method, path, how in cases:
+        reply = await shared.call(method, path, **how)
+        assert reply.status == status, (path, reply.text)
+        assert set(reply.headers) >= LIMITS, (status, path)
+        limit, used, left, _ = (int(reply.headers[name]) for name in sorted(LIMITS, key=_order))
+        assert limit == used + left
+        assert used >= 1
+
+
+def _order(name: str) -> int:
+    return ("Limit", "Used", "Remaining", "Reset").index(name.rpartition("-")[2])
+
+
+async def test_an_answer_while_the_database_is_away_tells_the_limit_too(make_gateway: MakeGateway) -> None:
+    async with make_gateway(POSTGRES_DSN="postgresql://nobody@127.0.0.1:1/nothing", ready=False) as gateway:
+        reply = await gateway.get("/api/market")
+        reply.refused(503, "execution_unavailable")
+        assert set(reply.headers) >= LIMITS | {"Retry-After"}
 
 
 async def test_an_answer_names_no_software(shared: Gateway) -> None:
