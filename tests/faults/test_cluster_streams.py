@@ -20,7 +20,7 @@ from tests.faults.load import Client
 from tests.faults.scale import Figure, scaled
 from tests.faults.stream import Follower
 
-KILLS = scaled(6, 100)
+KILLS = scaled(4, 100)
 EVENTS = scaled(3_000, 10_000)
 SENDERS = 64
 REPLAY_SECONDS = 1.0  # for 10,000

@@ -15,7 +15,7 @@ from tests.faults.load import Client
 from tests.faults.scale import Figure, scaled
 from tests.faults.waiting import until
 
-TIMEOUT = 6.0
+TIMEOUT = scaled(4.0, 6.0)
 LATE_SECONDS = 1.0
 ROUNDS = scaled(1, 10)
 ORDERS = 5
