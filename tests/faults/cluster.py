@@ -81,14 +81,18 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for gateway in self.gateways:
-            gateway.end()
+        self.rest()
         if self.balancer is not None:
             self.balancer.stop()
         for proxy in (*self.peers, *self._doors, self.to_valkey, self.to_database):
             if proxy is not None:
                 proxy.__exit__(None, None, None)
         self.valkey.stop()
+
+    def rest(self) -> None:
+        """Kill all gateways; `start` starts them again."""
+        for gateway in self.gateways:
+            gateway.end()
 
     def add_gateway(self) -> Gateway:
         """One more, not started."""

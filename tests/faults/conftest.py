@@ -18,7 +18,7 @@ from tests.faults.cluster import Cluster, Shape
 from tests.faults.scale import Figure
 
 SHORT_KILLS = 50
-SHORT_CLUSTER_KILLS = 8
+SHORT_CLUSTER_KILLS = 5
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:  # noqa: ANN401 - pytest's own is not public
@@ -72,16 +72,42 @@ def cluster_kills() -> int:
     return int(os.environ.get("VELOZ_FAULT_KILLS") or SHORT_CLUSTER_KILLS)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def shared() -> list[Cluster]:
+    """The cluster of many tests, once there is one."""
+    return []
+
+
+@pytest.fixture(scope="session")
 def cluster(
-    request: pytest.FixtureRequest,
     embedded: EmbeddedServers,
     migrated: str,
     engine_binary: Path,
     tmp_path_factory: pytest.TempPathFactory,
+    shared: list[Cluster],
 ) -> Iterator[Cluster]:
-    """The module's cluster, of the module's SHAPE; `start` it at the beginning of each test."""
-    shape = getattr(request.module, "SHAPE", Shape())
+    """One for many tests, everything in it to be cut: `start` it at the beginning of each, leave it so that it can recover."""
+    shape = Shape(peers_proxied=True, valkey_proxied=True, database_proxied=True)
     directory = tmp_path_factory.mktemp("cluster")
+    with new_database(embedded.postgres_dsn, migrated) as dsn, Cluster(directory, dsn, engine_binary, shape) as made:
+        shared.append(made)
+        yield made
+
+
+@pytest.fixture(params=[Shape()], ids=["own"])
+def own_cluster(
+    request: pytest.FixtureRequest,
+    embedded: EmbeddedServers,
+    migrated: str,
+    engine_binary: Path,
+    tmp_path: Path,
+    shared: list[Cluster],
+) -> Iterator[Cluster]:
+    """A test's own, of the shape that it is parametrised with; the shared one rests meanwhile."""
+    for other in shared:
+        other.rest()
+    directory = tmp_path / "cluster"
+    directory.mkdir()
+    shape = request.param
     with new_database(embedded.postgres_dsn, migrated) as dsn, Cluster(directory, dsn, engine_binary, shape) as made:
         yield made

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 
 from tests.faults.checker import check, report
-from tests.faults.cluster import Cluster, Shape
+from tests.faults.cluster import Cluster
 from tests.faults.facts import gather
 from tests.faults.gateway import Gateway
 from tests.faults.ledger import Ledger, read
@@ -16,7 +16,6 @@ from tests.faults.scale import Figure
 from tests.faults.shard_checker import check_shards
 from tests.faults.waiting import until
 
-SHAPE = Shape(database_proxied=True)
 ANSWER_SECONDS = 2.0
 DROP_SECONDS = 10.0
 EVERY_SECONDS = 0.1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.checker import report
-from tests.faults.cluster import Cluster, Shape
+from tests.faults.cluster import Cluster
 from tests.faults.fleet import campaign
 from tests.faults.havoc import Havoc, kill_engines, kill_gateways
 from tests.faults.killer import EngineKill, end_engine
@@ -15,7 +15,6 @@ from tests.faults.ledger import Ledger
 from tests.faults.load import Client
 from tests.faults.scale import FULL, Figure, spread, worst
 
-SHAPE = Shape(peers_proxied=True, valkey_proxied=True, database_proxied=True)
 RESPAWN_SECONDS = 1.0
 READY_SECONDS = 3.0
 OPEN_ORDERS = 10_000

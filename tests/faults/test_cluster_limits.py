@@ -11,7 +11,7 @@ import pytest
 from tests.faults.cluster import Cluster, Shape
 from tests.faults.scale import Figure, scaled
 
-LIMIT = scaled(300, 600)
+LIMIT = scaled(150, 600)
 WINDOW = scaled(10, 20)
 ROUNDS = scaled(1, 3)
 OVER = 0.01
@@ -22,7 +22,9 @@ SHAPE = Shape(balancer=None, changes={"VELOZ_RATE_LIMIT_WINDOW": str(WINDOW), "V
 
 
 @pytest.mark.timeout(300)
-async def test_three_gateways_let_pass_what_one_would(cluster: Cluster, rng: random.Random, figure: Figure) -> None:
+@pytest.mark.parametrize("own_cluster", [SHAPE], indirect=True, ids=["three gateways"])
+async def test_three_gateways_let_pass_what_one_would(own_cluster: Cluster, rng: random.Random, figure: Figure) -> None:
+    cluster = own_cluster
     await cluster.start()
     headers = await cluster.open_account("limited")
     for _ in range(ROUNDS):

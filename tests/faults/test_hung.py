@@ -6,15 +6,13 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
 import psycopg
 import pytest
 
-from app.embedded import EmbeddedServers
-from tests.conftest import new_database
+from stacks.balancer import Kind
 from tests.faults.checker import check, report
 from tests.faults.cluster import Cluster, Shape
 from tests.faults.facts import gather
@@ -22,7 +20,7 @@ from tests.faults.fleet import campaign
 from tests.faults.havoc import LEASE_SECONDS, stop_and_go
 from tests.faults.ledger import Ledger
 from tests.faults.load import Client
-from tests.faults.scale import Figure, scaled
+from tests.faults.scale import FULL, Figure
 from tests.faults.shard_checker import check_shards
 from tests.faults.waiting import until
 
@@ -32,19 +30,15 @@ EVERY_SECONDS = 0.04
 ORDER = {"side": "BUY", "symbol": "BTCUSDT", "qty": "0.01", "price": "30000", "type": "LIMIT"}
 
 
-@pytest.fixture(params=scaled(["nginx"], ["nginx", "haproxy"]))
-def tapped(
-    request: pytest.FixtureRequest, embedded: EmbeddedServers, migrated: str, engine_binary: Path, tmp_path: Path
-) -> Iterator[Cluster]:
-    shape = Shape(balancer=request.param, tapped=True)
-    with new_database(embedded.postgres_dsn, migrated) as dsn, Cluster(tmp_path, dsn, engine_binary, shape) as cluster:
-        yield cluster
+BALANCERS: list[Kind] = ["nginx", "haproxy"] if FULL else ["nginx"]
+SHAPES = [Shape(balancer=kind, tapped=True) for kind in BALANCERS]
 
 
+@pytest.mark.parametrize("own_cluster", SHAPES, indirect=True, ids=BALANCERS)
 async def test_a_hung_gateway_leaves_the_rotation_and_no_post_is_sent_again(
-    tapped: Cluster, tmp_path: Path, seed: int, rng: random.Random, figure: Figure
+    own_cluster: Cluster, tmp_path: Path, seed: int, rng: random.Random, figure: Figure
 ) -> None:
-    hung: list[float] = []
+    tapped, hung = own_cluster, list[float]()
 
     async def hang(cluster: Cluster) -> None:
         victim = rng.choice(cluster.gateways)

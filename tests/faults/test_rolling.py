@@ -3,38 +3,34 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from app.embedded import EmbeddedServers
-from tests.conftest import new_database
+from stacks.balancer import Kind
 from tests.faults.checker import report
 from tests.faults.cluster import Cluster, Shape
 from tests.faults.fleet import campaign
 from tests.faults.ledger import Call
-from tests.faults.scale import Figure, scaled
+from tests.faults.scale import FULL, Figure, scaled
 
 EXIT_SECONDS = 25.0
 STREAMS_SECONDS = 2.0
 REQUESTS = scaled(500, 20_000)
 RATE = scaled(60.0, 150.0)
 LINGER = {"drain_linger": scaled(2.0, 7.0)}
+BALANCERS: list[Kind] = ["nginx", "haproxy"] if FULL else ["nginx"]
 SHARDS = 256
 
 
-@pytest.fixture(params=scaled(["nginx"], ["nginx", "haproxy"]))
-def behind(
-    request: pytest.FixtureRequest, embedded: EmbeddedServers, migrated: str, engine_binary: Path, tmp_path: Path
-) -> Iterator[Cluster]:
-    shape = Shape(balancer=request.param, durations=LINGER)
-    with new_database(embedded.postgres_dsn, migrated) as dsn, Cluster(tmp_path, dsn, engine_binary, shape) as cluster:
-        yield cluster
+SHAPES = [Shape(balancer=kind, durations=LINGER) for kind in BALANCERS]
 
 
 @pytest.mark.timeout(1200)
-async def test_a_rolling_update_fails_no_request(behind: Cluster, tmp_path: Path, seed: int, figure: Figure) -> None:
+@pytest.mark.parametrize("own_cluster", SHAPES, indirect=True, ids=BALANCERS)
+async def test_a_rolling_update_fails_no_request(
+    own_cluster: Cluster, tmp_path: Path, seed: int, figure: Figure
+) -> None:
     exits: list[float] = []
     statuses: list[int] = []
 
@@ -48,8 +44,8 @@ async def test_a_rolling_update_fails_no_request(behind: Cluster, tmp_path: Path
                 gateway.start()
                 await gateway.ready(30)
 
-    await behind.start()
-    result = await campaign(behind, tmp_path, roll, seed=seed, rate=RATE, by_balancer=True)
+    await own_cluster.start()
+    result = await campaign(own_cluster, tmp_path, roll, seed=seed, rate=RATE, by_balancer=True)
     figure("R11 gateways replaced", len(exits))
     figure("R11 slowest exit, s", max(exits))
     figure("R11 run", result.summary())
@@ -62,8 +58,9 @@ async def test_a_rolling_update_fails_no_request(behind: Cluster, tmp_path: Path
 
 
 async def test_who_joins_and_leaves_moves_only_its_share_and_fails_no_request(
-    cluster: Cluster, tmp_path: Path, seed: int, rng: random.Random, figure: Figure
+    own_cluster: Cluster, tmp_path: Path, seed: int, rng: random.Random, figure: Figure
 ) -> None:
+    cluster = own_cluster
     moved: list[int] = []
 
     async def join_and_leave(cluster: Cluster) -> None:
