@@ -57,7 +57,7 @@ class Cluster:
         self._doors: list[Proxy] = []
         self._environ = environment(database, self.valkey.url, engine) | {
             "VELOZ_CLUSTER_SECRET": secrets.token_hex(32),
-            "VELOZ_POSTGRES_POOL_MAX": "4",  # four gateways on 50 connections
+            "VELOZ_POSTGRES_POOL_MAX": "6",  # four gateways on 50 connections
             "VELOZ_PAPER_BALANCES": ",".join(f"{asset}={amount}" for asset, amount in BALANCES.items()),
             "VELOZ_TRUSTED_PROXIES": "127.0.0.1",
             **{f"VELOZ_{name.upper()}": str(value) for name, value in self.shape.durations.items()},

@@ -17,7 +17,7 @@ from tests.faults.scale import FULL, Figure, scaled
 EXIT_SECONDS = 25.0
 STREAMS_SECONDS = 2.0
 REQUESTS = scaled(500, 20_000)
-RATE = scaled(60.0, 150.0)
+RATE = scaled(60.0, 80.0)
 LINGER = {"drain_linger": scaled(2.0, 7.0)}
 BALANCERS: list[Kind] = ["nginx", "haproxy"] if FULL else ["nginx"]
 SHARDS = 256
