@@ -157,6 +157,7 @@ async def serve(settings: Settings, stop: asyncio.Event, listening: Callable[[Se
     watch = asyncio.create_task(services.lifecycle.watch(services.metrics.loop_lag))
     starting = asyncio.create_task(_start(services))
     stopping = asyncio.create_task(stop.wait())
+    patience = settings.drain_timeout
     background = (
         asyncio.create_task(services.config.follow(services.exchange.pool)),
         asyncio.create_task(services.switch_watch.run()),
@@ -173,12 +174,12 @@ async def serve(settings: Settings, stop: asyncio.Event, listening: Callable[[Se
         if starting.done():
             starting.result()
         await stopping
-        await leave_to_others(services, runner, site)
+        patience = await leave_to_others(services, runner, site)
     finally:
         for task in (starting, stopping, watch):
             task.cancel()
         await asyncio.wait({starting, stopping, watch})
-        await _leave(services, runner, background)
+        await _leave(services, runner, background, patience)
 
 
 def _runner(services: Services) -> EdgeRunner:
@@ -228,12 +229,14 @@ async def _until_there(what: str, action: Callable[[], Awaitable[object]]) -> No
             return
 
 
-async def _leave(services: Services, runner: EdgeRunner, background: Collection[asyncio.Task[None]]) -> None:
-    """Not ready, orders finished, streams closed with a hint to come back, connections closed."""
+async def _leave(
+    services: Services, runner: EdgeRunner, background: Collection[asyncio.Task[None]], patience: float
+) -> None:
+    """Not ready, orders finished in `patience` seconds, streams closed with a hint to come back, connections closed."""
     services.lifecycle.draining = True
     services.streams.end()
     if services.lifecycle.exchange_started:
-        await services.exchange.drain(services.settings.drain_timeout)
+        await services.exchange.drain(patience)
     await runner.cleanup()
     for task in background:
         task.cancel()

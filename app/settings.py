@@ -134,7 +134,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     engine_timeout: Annotated[Seconds, Meta(description="an engine silent for this long is killed")] = 1.0
     lease_ttl: Seconds = 3.0
     lease_renew: Seconds = 1.0
-    drain_timeout: Annotated[float, Meta(gt=0, le=15, description="for hand-over and for orders in flight")] = 10.0
+    drain_timeout: Annotated[float, Meta(gt=0, le=12, description="for hand-over and for orders in flight")] = 10.0
     drain_linger: Annotated[
         float,
         Meta(
