@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 from psycopg.conninfo import conninfo_to_dict
@@ -148,8 +149,8 @@ def make_application(services: Services) -> web.Application:
 async def serve(settings: Settings, stop: asyncio.Event, listening: Callable[[Services, int], None]) -> None:
     """A gateway until `stop` is set; `listening` is given its services and its port.
 
-    It listens at once, so that its health can be asked for, and is ready when the order path is. One of several listens when it
-    is ready, or after a few seconds: a balancer that does not ask for health sends requests to whoever listens.
+    It listens at once, so that its health can be asked for, and is ready when the order path is. One of several listens when
+    commands reach the others, or after a few seconds: a balancer that does not ask for health sends requests to whoever listens.
     Raises what only an operator can mend: MigrationRefused, StartRefused, OSError (the port).
     """
     services = make_services(settings)
@@ -166,9 +167,10 @@ async def serve(settings: Settings, stop: asyncio.Event, listening: Callable[[Se
     try:
         await runner.setup()
         if settings.advertise_url:
-            await asyncio.wait({starting, stopping}, timeout=_QUIET_START, return_when=asyncio.FIRST_COMPLETED)
+            await _quiet_start(services, starting, stopping)
         site = web.TCPSite(runner, settings.host, settings.port, backlog=settings.backlog)
         await site.start()
+        services.lifecycle.listening.set()
         listening(services, runner.addresses[0][1])
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
@@ -180,6 +182,14 @@ async def serve(settings: Settings, stop: asyncio.Event, listening: Callable[[Se
             task.cancel()
         await asyncio.wait({starting, stopping, watch})
         await _leave(services, runner, background, patience)
+
+
+async def _quiet_start(services: Services, starting: asyncio.Task[None], stopping: asyncio.Task[bool]) -> None:
+    """Until commands reach the other gateways, or a few seconds; no longer than the start lasts."""
+    reachable = asyncio.create_task(services.lifecycle.reachable.wait())
+    waiting: set[asyncio.Task[Any]] = {reachable, starting, stopping}
+    await asyncio.wait(waiting, timeout=_QUIET_START, return_when=asyncio.FIRST_COMPLETED)
+    reachable.cancel()
 
 
 def _runner(services: Services) -> EdgeRunner:
@@ -198,6 +208,11 @@ async def _start(services: Services) -> None:
     settings, exchange = services.settings, services.exchange
     await _until_there("the schema", lambda: migrate(settings.postgres_dsn))
     services.lifecycle.exchange_started = True
+    await exchange.open()
+    if settings.advertise_url:
+        await exchange.directory.looked(_QUIET_START)
+        services.lifecycle.reachable.set()
+        await services.lifecycle.listening.wait()  # the others send commands as soon as accounts are ours
     await exchange.start()
     await _until_there("the configuration", lambda: services.config.load(exchange.pool))
     await _until_there("the first key", lambda: _register(services))

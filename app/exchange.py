@@ -111,17 +111,20 @@ class Exchange:
         """Nothing runs before `start`; call it on the event loop that will."""
         return cls(config, feed, metrics)
 
+    async def open(self) -> None:
+        """Connect, and look who owns what: from then on commands reach the other gateways. The schema is already migrated."""
+        await self.pool.open(wait=False)
+        work = (self._lookup, self.directory, self._fanout, self._pruner)
+        self._background += [asyncio.create_task(one.run()) for one in work]
+
     async def start(self) -> None:
-        """Join the gateways, recover what is this one's, start the feed; the schema is already migrated.
+        """Join the gateways, recover what is this one's, start the feed; opens what is not open yet.
 
         Returns after the first attempt. When that failed in a way that may pass (database away), it goes on trying in the
         background and `components` says what is wrong. StartRefused is what only an operator can mend.
         """
-        await self.pool.open(wait=False)
-        self._background.append(asyncio.create_task(self._lookup.run()))
-        self._background.append(asyncio.create_task(self.directory.run()))
-        self._background.append(asyncio.create_task(self._fanout.run()))
-        self._background.append(asyncio.create_task(self._pruner.run()))
+        if not self._background:
+            await self.open()
         await self._supervisor.start()
         if self._feeder is not None:
             self._feeding = asyncio.create_task(self._feeder.run())

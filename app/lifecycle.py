@@ -16,6 +16,8 @@ class Lifecycle:
 
     def __init__(self) -> None:
         self._begin = time.monotonic()
+        self.reachable = asyncio.Event()  # commands reach the other gateways
+        self.listening = asyncio.Event()
         self.exchange_started = False
         self.started = False
         self.draining = False
