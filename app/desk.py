@@ -229,6 +229,8 @@ class Desk:
         return cancelled_in(outcome.entries, command)
 
     async def _digest(self, tenure: Tenure, account: str) -> Digest:
+        if account not in tenure.log.heads:
+            raise NotFound(f"there is no account {account}")
         seq = 0
 
         def first(_: list[LogEntry]) -> None:

@@ -81,4 +81,7 @@ def assert_stops(running: System, number: signal.Signals) -> None:
 
 
 def command_line(pid: str) -> list[str]:
-    return Path("/proc", pid, "cmdline").read_text().split("\0")
+    try:
+        return Path("/proc", pid, "cmdline").read_text().split("\0")
+    except FileNotFoundError:  # it ended meanwhile
+        return []

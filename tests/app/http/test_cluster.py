@@ -78,6 +78,7 @@ async def test_every_gateway_takes_every_order_and_says_the_same_of_it(make_gate
             gone = await gateways[(number + 1) % 3].post("/api/cancel", body)
             assert (gone.status, gone.json["status"]) == (200, "CANCELLED")
         (await gateways[0].order(account="nobody")).refused(404, "not_found")
+        (await gateways[1].get("/api/admin/digest?account=nobody")).refused(404, "not_found")
         digests = [(await g.get("/api/admin/digest?account=account-1")).json for g in gateways]
         assert digests[0]["digest"] == digests[1]["digest"] == digests[2]["digest"]
 
