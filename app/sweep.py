@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from app.commands import Answer
-from app.errors import VelozError
+from app.errors import BadParams, VelozError
 
 AT_ONCE: Final = 32
 
@@ -31,6 +31,8 @@ async def over_accounts(accounts: Sequence[str], action: Callable[[str], Awaitab
         async with slots:
             try:
                 return await action(account)
+            except BadParams:
+                raise  # wrong for every account
             except VelozError as error:
                 return Report(account, ok=False, detail=error.message)
 
