@@ -285,23 +285,24 @@ class Exchange:
     async def follow_kill_switch(self) -> list[str]:
         """Have the global kill switch as stored in this gateway's engine; returns the accounts that have it."""
         await self.directory.looked(self._config.submit_timeout)
-        steward, owned = self._supervisor.steward, self.owned()
+        steward = self._supervisor.steward
         if steward is None:
             return []
         with self._desk.unknown_when_lost("the kill switch"):
             await steward.follow_kill_switch()
-        return owned
+        return self.owned()
 
     async def set_global_kill(self, *, on: bool) -> list[Report]:
         """Turn the global kill switch, on every gateway; per account, whether its engine has it. Survives restarts."""
         async with borrowed(self.pool) as connection:
             await store_global_kill(connection, on=on)
+        accounts = await self._every_account()  # what is opened from now on is opened in engines that follow
         deadline = time.monotonic() + self._config.submit_timeout
         asked = [self.peers.follow_kill_switch(peer, deadline) for peer in self._peers()]
         found = await asyncio.gather(self.follow_kill_switch(), *asked, return_exceptions=True)
         told = {name for names in found if isinstance(names, list) for name in names}
         late = "its gateway did not answer; it follows as soon as it reads the database, in a second at most"
-        return [Report(name, name in told, "" if name in told else late) for name in await self._every_account()]
+        return [Report(name, name in told, "" if name in told else late) for name in accounts]
 
     async def cancel_everywhere(self, symbol: str | None) -> list[Report]:
         """Cancel the open orders of every account, whoever owns it; what became of each."""

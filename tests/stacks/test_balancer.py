@@ -330,8 +330,11 @@ def open_for_writing(pid: int) -> list[str]:
     """Files only."""
     found = []
     for link in Path(f"/proc/{pid}/fd").iterdir():
-        name = str(link.readlink()).removesuffix(" (deleted)")
-        info = Path(f"/proc/{pid}/fdinfo", link.name).read_text()
+        try:
+            name = str(link.readlink()).removesuffix(" (deleted)")
+            info = Path(f"/proc/{pid}/fdinfo", link.name).read_text()
+        except FileNotFoundError:  # closed meanwhile
+            continue
         flags = int(info.split("flags:")[1].split()[0], 8)
         if name.startswith("/") and flags & os.O_ACCMODE != os.O_RDONLY:
             found.append(name)
