@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar, assert_never
+from typing import Any, Final, TypeVar, assert_never
 
 import msgspec
 
@@ -37,6 +37,10 @@ from app.wal_rows import FirstAnswer
 from app.wire import amend_line, cancel_all_line, cancel_line, decode_hash, order_line, token
 
 T = TypeVar("T")
+
+# A change that came before its order finds it open in the database and not in the engine; asked again, the engine has it.
+OVERTAKEN: Final = 2
+
 _answer = msgspec.json.Decoder(Answer).decode
 
 
@@ -202,25 +206,38 @@ class Desk:
         return answer
 
     async def _cancel(self, tenure: Tenure, command: Cancel, line: str) -> Answer:
-        outcome = await _outcome(tenure, f"{line} ts={time.time_ns()}")
-        answer = answer_in(outcome.entries, command.account, command.client_order_id)
-        if outcome.batch.error() is None and answer is not None:
-            return answer
-        known = await self._known(outcome, command.account, command.client_order_id, command.symbol)
-        if known.status == Status.CANCELLED and known.reason == command.reason:
+        known, changed = await self._change(tenure, command, line, command.symbol)
+        if changed or (known.status == Status.CANCELLED and known.reason == command.reason):
             return known
         raise closed(known)
 
     async def _amend(self, tenure: Tenure, command: Amend, line: str) -> Answer:
-        outcome = await _outcome(tenure, f"{line} ts={time.time_ns()}")
-        error = outcome.batch.error()
-        answer = answer_in(outcome.entries, command.account, command.client_order_id)
-        if error is None and answer is not None:
-            return answer
-        known = await self._known(outcome, command.account, command.client_order_id)
-        if error is None:
-            return known  # it had these values already
+        known, changed = await self._change(tenure, command, line)
+        if changed:
+            return known
         raise closed(known)
+
+    async def _change(
+        self, tenure: Tenure, command: Cancel | Amend, line: str, symbol: str | None = None
+    ) -> tuple[Answer, bool]:
+        """The order, and whether the engine found it open to be changed. The order must be of `symbol` when given."""
+        account, order_id = command.account, command.client_order_id
+        for _ in range(OVERTAKEN):
+            outcome = await _outcome(tenure, f"{line} ts={time.time_ns()}")
+            error = outcome.batch.error()
+            answer = answer_in(outcome.entries, account, order_id)
+            if error is None and answer is not None:
+                return answer, True
+            if error is not None and error[0] != "NOT_FOUND":
+                raise refused(outcome.batch)
+            known = await self._lookup.find(account, order_id)
+            if known is None or symbol not in (None, known.symbol):
+                raise NotFound(f"account {account} has no order {order_id}{f' of {symbol}' if symbol else ''}")
+            if error is None:
+                return known.now, True  # it had these values already
+            if known.now.status not in OPEN:
+                return known.now, False
+        raise ExecutionUnavailable(f"order {order_id} came to be open meanwhile; ask again", 0.1)
 
     async def _cancel_all(self, tenure: Tenure, command: CancelAll, line: str) -> list[Answer]:
         outcome = await _outcome(tenure, f"{line} ts={time.time_ns()}")
@@ -242,18 +259,6 @@ class Desk:
             raise refused(outcome.batch)
         found = next(event for event in outcome.batch.events if event.type == "hash")
         return Digest(account, seq, decode_hash(found.payload).hash)
-
-    async def _known(self, outcome: Outcome, account: str, client_order_id: str, symbol: str | None = None) -> Answer:
-        """The order as the database has it, of `symbol` when given, after the engine found none to change."""
-        error = outcome.batch.error()
-        if error is not None and error[0] != "NOT_FOUND":
-            raise refused(outcome.batch)
-        known = await self._lookup.find(account, client_order_id)
-        if known is None or symbol not in (None, known.symbol):
-            raise NotFound(f"account {account} has no order {client_order_id}{f' of {symbol}' if symbol else ''}")
-        if error is not None and known.now.status in OPEN:
-            raise ExecutionUnavailable(f"order {client_order_id} came to be open meanwhile; ask again", 0.1)
-        return known.now
 
 
 async def _outcome(tenure: Tenure, line: str) -> Outcome:

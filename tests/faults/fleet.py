@@ -54,7 +54,7 @@ class Result(msgspec.Struct, frozen=True):
     def failed(self) -> list[Call]:
         """Requests that had no answer, or one that only something broken gives."""
         calls = (call for facts in self.accounts for call in facts.calls)
-        return [call for call in calls if call.status not in BUSINESS and not _overtook(call)]
+        return [call for call in calls if call.status not in BUSINESS]
 
     def orders(self) -> int:
         return sum(len(facts.orders) for facts in self.accounts)
@@ -73,13 +73,6 @@ class Result(msgspec.Struct, frozen=True):
             f"{sum(len(facts.digests) for facts in self.accounts)} engine digests, {len(self.gaps)} streams came back, "
             f"the slowest after {max(self.gaps, default=0):.2f} s"
         )
-
-
-def _overtook(call: Call) -> bool:
-    """A cancel that came before its order, and was told to ask again when that had been taken meanwhile."""
-    return call.path != "/api/order" and str(call.answer.get("message")).endswith(
-        "came to be open meanwhile; ask again"
-    )
 
 
 class Fleet:

@@ -17,11 +17,6 @@ def scaled(short: T, full: T) -> T:
     return full if FULL else short
 
 
-def worst(seconds: Sequence[float]) -> float:
-    """What a figure is held against: the longest; in the short form the median, because that runs beside other tests."""
-    return max(seconds) if FULL else statistics.median(seconds)
-
-
 def spread(seconds: Sequence[float]) -> str:
     """Median and longest, in words."""
     return f"{statistics.median(seconds):.2f} median, {max(seconds):.2f} longest of {len(seconds)}"
