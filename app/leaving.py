@@ -6,7 +6,10 @@ with `Connection: close`; a balancer closes idle ones by itself before this gate
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
+import socket
 import time
 
 from aiohttp import web
@@ -34,7 +37,38 @@ async def leave_to_others(services: Services, runner: EdgeRunner, site: web.TCPS
         return left
     if not handed:
         _LOG.warning("not every account was taken over in time")
-    await site.stop()
+    await stop_listening(runner, site)
     services.streams.end()
     await runner.deserted(settings.drain_linger)
     return left
+
+
+async def stop_listening(runner: EdgeRunner, site: web.TCPSite) -> None:
+    """Close the listener. Connections that the kernel took for it meanwhile are served; closing alone would reset them.
+
+    A balancer may have sent a request on one, and must not send that again.
+    """
+    server = site._server  # noqa: SLF001 - aiohttp shows it nowhere else
+    listeners = getattr(server, "sockets", ())  # uvloop's is no asyncio.Server
+    doubles = [socket.socket(fileno=os.dup(listener.fileno())) for listener in listeners]
+    await site.stop()
+    taken: list[socket.socket] = []
+    for double in doubles:
+        double.setblocking(False)
+        with double:
+            while (connection := _next(double)) is not None:
+                taken.append(connection)
+    loop = asyncio.get_running_loop()
+    for connection in taken:
+        if runner.server is not None:
+            await loop.connect_accepted_socket(runner.server, connection)
+
+
+def _next(listener: socket.socket) -> socket.socket | None:
+    """A connection that waits to be accepted; None when none does."""
+    try:
+        connection, _ = listener.accept()
+    except BlockingIOError:
+        return None
+    connection.setblocking(False)
+    return connection
