@@ -1,0 +1,152 @@
+"""A whole deployment as plain data: what a stack file says under `veloz:deployment`, with every default filled in.
+
+No I/O, clock or environment here, no secret and nothing of Pulumi's. `load` gives a Deployment that passed every rule;
+a refusal names path, value, rule and remedy.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from stacks.sizes import PROFILES, Change, Component, Profile, Size
+
+Topology: TypeAlias = Literal["single", "compose", "kubernetes"]
+EdgeKind: TypeAlias = Literal["nginx", "haproxy", "ingress"]
+Store: TypeAlias = Literal["embedded", "deployed", "external"]
+# Which part of the whole a container belongs to.
+Role: TypeAlias = Literal["balancer", "gateway", "postgres", "redis", "prometheus", "grafana"]
+
+Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?\Z")]
+Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:_-]{1,253}\Z")]
+Hostname = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z")]
+Address = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]{2,45}\Z")]
+Network = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]{2,45}/[0-9]{1,3}\Z")]
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+Image = Annotated[str, Meta(pattern=r"^[a-z0-9][A-Za-z0-9._:/-]{0,250}(@sha256:[0-9a-f]{64})?\Z")]
+Replicas = Annotated[int, Meta(ge=1, le=50)]
+
+
+class Gateways(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The gateways, each with its engine.
+
+    `settings` are fields of app.settings.Settings by name, but for what follows from the rest of this description
+    (addresses, ports, stores, secrets).
+    """
+
+    replicas: Replicas = 3
+    settings: dict[str, str | int | float | bool | list[str]] = {}
+    drain_policy: Literal["hold", "cancel"] = "hold"
+    egress: Annotated[bool, Meta(description="may open connections to the internet: market data and venues")] = False
+
+
+class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where the certificate is from.
+
+    `generated`: an authority of its own, made by `init`; `provided`: certificate and key are secrets of the stack;
+    `issued`: by cert-manager, with `edge.kind: ingress`.
+    """
+
+    source: Literal["none", "generated", "provided", "issued"] = "generated"
+    issuer: Annotated[str, Meta(pattern=r"^[a-z0-9.-]{0,253}\Z", description="cert-manager's ClusterIssuer")] = ""
+    hsts_seconds: Annotated[int, Meta(ge=0, le=63_072_000)] = 31_536_000
+
+
+class Edge(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where clients come in: the only thing that is published."""
+
+    kind: EdgeKind = "nginx"
+    address: Annotated[Address, Meta(description="of the host, for containers")] = "127.0.0.1"
+    http_port: Port = 80
+    https_port: Port = 443
+    hostname: Hostname = "localhost"
+    proxies: Annotated[
+        tuple[Network, ...], Meta(description="before this balancer, whose X-Forwarded-For is believed")
+    ] = ()
+    replicas: Annotated[Replicas, Meta(description="of the balancer on Kubernetes")] = 2
+    tls: Tls = Tls()
+
+
+class Postgres(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`external`: its DSN is the secret `postgres_dsn`."""
+
+    store: Store = "deployed"
+    max_connections: Annotated[int, Meta(ge=20, le=10_000)] = 200
+    host: Annotated[str, Meta(pattern=r"^([A-Za-z0-9._-]{1,253})?\Z", description="of an external one")] = ""
+    port: Port = 5432
+
+
+class Redis(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`external`: its URL is the secret `redis_url`."""
+
+    store: Store = "deployed"
+    host: Annotated[str, Meta(pattern=r"^([A-Za-z0-9._-]{1,253})?\Z", description="of an external one")] = ""
+    port: Port = 6379
+
+
+class Monitoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    prometheus: bool = True
+    grafana: bool = True
+    keep_days: Annotated[int, Meta(ge=1, le=3650)] = 30
+
+
+class Images(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`veloz` empty: built from this tree, and pushed to `registry` when there is one."""
+
+    registry: Annotated[str, Meta(pattern=r"^([a-z0-9][A-Za-z0-9._:/-]{0,200})?\Z")] = ""
+    veloz: Annotated[str, Meta(pattern=r"^([a-z0-9][A-Za-z0-9._:/-]{0,250}(@sha256:[0-9a-f]{64})?)?\Z")] = ""
+    python: Image = "python:3.11.13-slim-bookworm"
+    nginx: Image = "nginx:1.28.0-bookworm"
+    haproxy: Image = "haproxy:3.2.3-bookworm"
+    postgres: Image = "postgres:15.13-bookworm"
+    redis: Image = "redis:7.4.5-bookworm"
+    prometheus: Image = "prom/prometheus:v3.5.0"
+    grafana: Image = "grafana/grafana:12.1.0"
+    pull_secret: Annotated[
+        str, Meta(pattern=r"^[a-z0-9.-]{0,253}\Z", description="of the cluster, for a private registry")
+    ] = ""
+
+
+class Docker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What concerns single and compose alone. `subnet` is cut into a /24 for each network."""
+
+    host: Annotated[str, Meta(pattern=r"^(|(unix|tcp|ssh)://[!-~]+)\Z", description="empty: the docker command's")] = ""
+    subnet: Network = "10.213.0.0/20"
+
+
+class Kubernetes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What concerns kubernetes alone. `pod_networks`: where requests of pods come from."""
+
+    context: str = ""
+    storage_class: Annotated[str, Meta(pattern=r"^[a-z0-9.-]{0,253}\Z")] = ""
+    ingress_class: Annotated[str, Meta(pattern=r"^[a-z0-9.-]{0,253}\Z")] = ""
+    ingress_namespace: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,63}\Z")] = "ingress-nginx"
+    pod_networks: tuple[Network, ...] = ("10.0.0.0/8",)
+    dns_domain: Hostname = "cluster.local"
+    max_replicas: Annotated[int, Meta(ge=0, le=50, description="of the autoscaler; 0: twice gateways.replicas")] = 0
+    load_balancer_annotations: dict[str, str] = {}
+
+
+class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    topology: Topology
+    name: Name = "veloz"
+    profile: Profile = "minimum"
+    sizes: dict[Component, Change] = {}
+    gateways: Gateways = Gateways()
+    edge: Edge = Edge()
+    postgres: Postgres = Postgres()
+    redis: Redis = Redis()
+    monitoring: Monitoring = Monitoring()
+    images: Images = Images()
+    docker: Docker = Docker()
+    kubernetes: Kubernetes = Kubernetes()
+
+    def size(self, component: Component) -> Size:
+        return self.sizes.get(component, Change()).of(PROFILES[self.profile][component])
+
+    @property
+    def gateway_size(self) -> Size:
+        """Of a gateway with its engine: they share a container."""
+        return self.size("gateway") + self.size("engine")
