@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from app.settings import SettingsError
 from stacks.balancer import problems as faults
 from stacks.edge import balancer
 from stacks.references import version
@@ -39,13 +40,12 @@ def _balancer(spec: Deployment) -> Iterator[Refusal]:
     """What the balancer's own description says to what it is given."""
     if not spec.replicas("balancer"):
         return
-    # What is wrong with networks is refused elsewhere.
-    model = balancer(msgspec.structs.replace(spec, docker=Docker()))
+    try:  # what is wrong with networks and settings is refused elsewhere
+        model = balancer(msgspec.structs.replace(spec, docker=Docker()))
+    except SettingsError:
+        return
     for problem in faults(model):
-        yield Refusal("edge", spec.edge.kind, problem, "the balancer has no other choice")
-    if model.open_files > spec.limits.open_files:
-        rule = f"must be at least the {model.open_files} that a balancer of {spec.size('balancer').memory} MiB may open"
-        yield Refusal("limits.open_files", spec.limits.open_files, rule, "raise it, or lower sizes.balancer.memory")
+        yield Refusal("edge", spec.edge.kind, problem, "correct it in gateways.settings")
 
 
 def _tls(spec: Deployment) -> Iterator[Refusal]:

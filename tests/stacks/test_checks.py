@@ -153,8 +153,7 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
         "6912: all containers together",
     ),
     # Limits
-    (compose(limits={"open_files": 1024}), "limits.open_files", "that a balancer of 256 MiB may open"),
-    (compose(gateways=settings(header_timeout=1, order_timeout=-1)), "edge", "The balancer's description is not valid"),
+    (compose(gateways=settings(drain_linger=0.9)), "edge", "The balancer's description is not valid"),
     (
         kubernetes(limits={"sysctls": {"net.core.somaxconn": "4096"}}),
         "limits.sysctls.net.core.somaxconn",
