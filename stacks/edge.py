@@ -17,6 +17,7 @@ from stacks.balancer import (
     Health,
     Kind,
     Server,
+    most_connections,
     render,
 )
 from stacks.gateway_settings import gateway_settings
@@ -46,6 +47,8 @@ def balancer(spec: Deployment) -> Balancer:
     kubernetes = spec.topology == "kubernetes"
     cores = max(1, spec.size("balancer").cpu // 1000)
     capacity = (spec.size("balancer").memory - _PROGRAM_MIB) * 1024 // _CONNECTION_KIB
+    if spec.edge.kind == "nginx":  # says it of each worker
+        capacity //= cores
     model = Balancer(
         gateways=() if kubernetes else _gateways(spec),
         discovery=_discovery(spec) if kubernetes else None,
@@ -56,7 +59,7 @@ def balancer(spec: Deployment) -> Balancer:
         health=Health(host="0.0.0.0" if kubernetes else "127.0.0.1", port=ports.BALANCER_HEALTH),  # noqa: S104
         proxies=spec.edge.proxies,
         workers=cores,
-        connections=max(1, capacity // (cores if spec.edge.kind == "nginx" else 1)),
+        connections=max(1, min(capacity, most_connections(spec.limits.open_files))),
     )
     settings = gateway_settings(spec)
     return msgspec.structs.replace(model, **{name: getattr(settings, name) for name in _SHARED})
