@@ -84,7 +84,7 @@ async def crowd(made: Front, directory: Path, count: int, seconds: float) -> Asy
         await child.wait()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900 if FULL else 300)
 async def test_slow_clients_harm_nobody(program: Program, tmp_path: Path, figure: Note) -> None:
     """The best of three rounds each: what else the machine does is neither's fault."""
     async with front(program, tmp_path, describe=secured, connections=2048, header_timeout=10.0) as made:
@@ -116,7 +116,7 @@ async def test_a_slow_head_is_over_after_ten_seconds_though_bytes_come(
         assert time.monotonic() - begun <= limit + 2  # the client notices with its next byte
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900 if FULL else 300)
 async def test_reloads_under_load_fail_no_request_and_old_workers_go_with_streams_open(
     program: Program, tmp_path: Path, figure: Note
 ) -> None:
@@ -156,7 +156,7 @@ async def test_reloads_under_load_fail_no_request_and_old_workers_go_with_stream
         assert statuses[200] >= RELOADED
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900 if FULL else 300)
 async def test_connections_to_gateways_are_kept(program: Program, tmp_path: Path, figure: Note) -> None:
     async with front(program, tmp_path, 3, describe=secured) as made:
 
