@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from app.embedded import POSTGRES_SETTINGS
-from app.settings import Settings
+from app.settings import EMBEDDED_CONNECTIONS, OWN_CONNECTIONS, Settings
 
 if TYPE_CHECKING:  # one gateway has no balancer and shall not wait for its imports
     from stacks.balancer import Kind
@@ -19,9 +20,6 @@ if TYPE_CHECKING:  # one gateway has no balancer and shall not wait for its impo
 HOST: Final = "127.0.0.1"
 MOST_GATEWAYS: Final = 8
 POOL: Final = "VELOZ_POSTGRES_POOL_MAX"
-# Beside its pool: what a gateway keeps its lease, writes the log and listens with, and what it migrates with at its start.
-_OWN_CONNECTIONS = 6
-_MOST_CONNECTIONS = 200
 
 
 class LocalError(Exception):
@@ -29,7 +27,10 @@ class LocalError(Exception):
 
 
 class Options(NamedTuple):
-    """`market` is sim or replay:FILE[,FILE]; `speed` is of a replay, 0 as fast as possible; `balancer` None: what is there."""
+    """`market` is sim or replay:FILE[,FILE]; `speed` is of a replay, 0 as fast as possible; `balancer` None: what is there.
+
+    `api_key_file` None: one of the data directory's own.
+    """
 
     market: str
     data_dir: Path
@@ -37,6 +38,9 @@ class Options(NamedTuple):
     speed: float
     gateways: int = 1
     balancer: Kind | None = None
+    host: str = HOST
+    api_key_file: Path | None = None
+    log_files: bool = True
 
 
 def check(options: Options) -> None:
@@ -50,13 +54,30 @@ def check(options: Options) -> None:
         raise LocalError(
             f"--market {options.market}: several gateways would each play it from its own start. Choose --gateways 1."
         )
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if isinstance(_address(options.host), IPv6Address) else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, options.port))
+            probe.bind((options.host, options.port))
         except OSError as error:
-            msg = f"Port {options.port} on {HOST} cannot be used: {error.strerror}. Choose another with --port."
+            msg = f"Port {options.port} on {options.host} cannot be used: {error.strerror}. Choose another with --port."
             raise LocalError(msg) from error
+
+
+def _address(host: str) -> IPv4Address | IPv6Address:
+    try:
+        return ip_address(host)
+    except ValueError:
+        msg = f"--host {host}: must be an address of this machine. Write e.g. {HOST}, or 0.0.0.0 for all of them."
+        raise LocalError(msg) from None
+
+
+def reached_at(host: str) -> str:
+    """Where this machine itself reaches what listens on `host`, as URLs write it."""
+    address = _address(host)
+    if isinstance(address, IPv6Address):
+        return "[::1]" if address.is_unspecified else f"[{address}]"
+    return "127.0.0.1" if address.is_unspecified else str(address)
 
 
 def postgres_settings(gateways: int, environ: Mapping[str, str]) -> dict[str, str]:
@@ -64,11 +85,11 @@ def postgres_settings(gateways: int, environ: Mapping[str, str]) -> dict[str, st
     default = next(field.default for field in msgspec.structs.fields(Settings) if field.name == "postgres_pool_max")
     text = environ.get(POOL) or str(default)
     pool = int(text) if text.isdecimal() else default  # what is wrong with it the gateway says
-    needed = (gateways + 1) * (pool + _OWN_CONNECTIONS)
-    if needed > _MOST_CONNECTIONS:
+    needed = (gateways + 1) * (pool + OWN_CONNECTIONS)
+    if needed > EMBEDDED_CONNECTIONS:
         raise LocalError(
             f"--gateways {gateways}: with {POOL}={pool} they need {needed} connections to PostgreSQL, of which there are "
-            f"{_MOST_CONNECTIONS} at most here. Choose fewer gateways, or a smaller pool."
+            f"{EMBEDDED_CONNECTIONS} at most here. Choose fewer gateways, or a smaller pool."
         )
     return {"max_connections": str(max(needed, int(POSTGRES_SETTINGS["max_connections"])))}
 
