@@ -68,11 +68,7 @@ def test_one_that_ends_is_started_again_where_it_was(gateways: Gateways) -> None
     gateways.restart(victim)
     again = gateways.children[1]
     assert again.process.pid != victim.process.pid
-<<<<<<< HEAD
-    local_gateways.await_answer(again, "127.0.0.1", place.port)
-=======
     local_gateways.await_answer(again, HOST, place.port)
->>>>>>> spec
     assert environment(place.url)["VELOZ_GATEWAY_ID"] == "gateway-2"
 
 
