@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from app.settings import VARIABLES
 from stacks.rules.model import CONTAINER, Given, Resource, Rule, is_secret, items, known, mapping
-from stacks.rules.pods import PODS, boxes
+from stacks.rules.pods import PODS, boxes, pod
 
 SECRET_OBJECT: Final = "kubernetes:core/v1:Secret"  # noqa: S105
 # What the source document keeps in veloz-secrets though it is none.
@@ -32,6 +32,9 @@ class Entry(NamedTuple):
 
 
 def _docker(resource: Resource) -> Iterator[Entry]:
+    # A list with one secret in it is a secret as a whole.
+    if is_secret(resource.inputs.get("envs")):
+        yield Entry("an entry", None, "a secret")
     for text in items(resource.inputs.get("envs")):
         if is_secret(text):
             yield Entry("an entry", None, "a secret")
@@ -41,7 +44,11 @@ def _docker(resource: Resource) -> Iterator[Entry]:
 
 
 def _kubernetes(resource: Resource) -> Iterator[Entry]:
+    if is_secret(pod(resource).get("containers")):
+        yield Entry("an entry", None, "a secret, which hides the containers as a whole")
     for box in boxes(resource):
+        if is_secret(box.spec.get("env")):
+            yield Entry("an entry", None, "a secret")
         for entry in map(mapping, items(box.spec.get("env"))):
             reference = mapping(mapping(entry.get("valueFrom")).get("secretKeyRef"))
             if reference and reference.get("key") not in NOT_SECRET:
