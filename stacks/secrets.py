@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 CONFIG_KEY: Final = "secrets"
 RANDOM: Final = ("postgres_password", "redis_password", "api_key", "cluster_secret", "grafana_password")
-_REMEDIES: Final[Mapping[str, str]] = {"generated": "run `make init STACK=…`, which makes it"}
 
 
 class Config(Protocol):
