@@ -86,7 +86,7 @@ def read(spec: Deployment, environ: Mapping[str, str]) -> Facts:
         with contextlib.closing(client):
             return _read(spec, where, client)
     except (DockerException, RequestException, OSError) as error:
-        return Facts(where, away=_reason(error))
+        return Facts(where, away=reason(error))
 
 
 def _read(spec: Deployment, where: str, client: docker.DockerClient) -> Facts:
@@ -154,7 +154,7 @@ def _taken(address: str, port: int) -> str:
     return ""
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
     """The innermost word of a chain of wrapped errors."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner

@@ -27,6 +27,16 @@ def findings(spec: Deployment, facts: Facts) -> Iterator[Finding]:
                   "They are not of this deployment: remove them, or give this one another name.")  # fmt: skip
 
 
+def building(spec: Deployment, facts: Facts) -> Iterator[Finding]:
+    """For an image that is built here and runs elsewhere."""
+    if facts.away:
+        yield Finding("Docker, to build", "a daemon that answers", f"{facts.host}: {facts.away}", "refused",
+                      "Start it, or name an image that is built already by images.veloz.")  # fmt: skip
+        return
+    yield Finding("Docker, to build", "a daemon that answers", f"{facts.version} at {facts.host}")
+    yield from (one for one in _images(spec, facts) if one.want == spec.images.python)
+
+
 def _foreign(spec: Deployment, one: Container) -> bool:
     return (one.name == spec.name or one.name.startswith(f"{spec.name}-")) and not one.deployment
 

@@ -38,8 +38,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         """The release whose content this is."""
         return self.of or self.id
 
-    def ended(self, outcome: Outcome, image: str) -> Release:
-        return msgspec.structs.replace(self, outcome=outcome, image=image or self.image, time=now())
+    def ended(self, outcome: Outcome) -> Release:
+        return msgspec.structs.replace(self, outcome=outcome, time=now())
 
 
 def now() -> str:
