@@ -49,12 +49,13 @@ def _open(name: str, root: Path, output: Output) -> Any:  # noqa: ANN401 - a Sta
 
 @cli.command()
 def init(
+    *,
     stack: StackName = "",
     topology: Annotated[str, typer.Option(envvar="TOPOLOGY", help="single, compose or kubernetes")] = "",
     hostname: Annotated[str, typer.Option(help="what clients call it; the certificate is for it")] = "",
-    renew: Annotated[bool, typer.Option("--renew", help="make the generated certificate anew")] = False,  # noqa: FBT002
+    renew: Annotated[bool, typer.Option("--renew", help="make the generated certificate anew")] = False,
     root: Root = projects.ROOT,
-    machine: Machine = False,  # noqa: FBT002
+    machine: Machine = False,
 ) -> None:
     """Make a stack's file and its secrets; again: only what is missing."""
     from stacks.commands.initialising import advice, initialise  # noqa: PLC0415
@@ -71,7 +72,7 @@ def init(
 
 
 @cli.command()
-def preview(stack: StackName = "", root: Root = projects.ROOT, machine: Machine = False) -> None:  # noqa: FBT002
+def preview(*, stack: StackName = "", root: Root = projects.ROOT, machine: Machine = False) -> None:
     """Show what `up` would change, and what the policy says of it."""
 
     def work(output: Output) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def preview(stack: StackName = "", root: Root = projects.ROOT, machine: Machine 
 
 
 @cli.command()
-def preflight(stack: StackName = "", root: Root = projects.ROOT, machine: Machine = False) -> None:  # noqa: FBT002
+def preflight(*, stack: StackName = "", root: Root = projects.ROOT, machine: Machine = False) -> None:
     """Ask whether the target is there and has room; change nothing."""
 
     def work(output: Output) -> dict[str, Any]:
@@ -99,7 +100,9 @@ def preflight(stack: StackName = "", root: Root = projects.ROOT, machine: Machin
 
 
 @cli.command()
-def up(stack: StackName = "", seconds: Seconds = _READY, root: Root = projects.ROOT, machine: Machine = False) -> None:  # noqa: FBT002
+def up(
+    *, stack: StackName = "", seconds: Seconds = _READY, root: Root = projects.ROOT, machine: Machine = False
+) -> None:
     """Deploy what the stack file says, wait until it serves, prove it, record the release."""
     from stacks.commands import deploying  # noqa: PLC0415
 
@@ -112,7 +115,7 @@ def up(stack: StackName = "", seconds: Seconds = _READY, root: Root = projects.R
 
 @cli.command()
 def rollback(
-    stack: StackName = "", seconds: Seconds = _READY, root: Root = projects.ROOT, machine: Machine = False
+    *, stack: StackName = "", seconds: Seconds = _READY, root: Root = projects.ROOT, machine: Machine = False
 ) -> None:
     """Return to the last good release before this one."""
     from stacks.commands import deploying  # noqa: PLC0415
@@ -126,7 +129,7 @@ def rollback(
 
 @cli.command()
 def smoke(
-    stack: StackName = "", seconds: Seconds = _READY, root: Root = projects.ROOT, machine: Machine = False
+    *, stack: StackName = "", seconds: Seconds = _READY, root: Root = projects.ROOT, machine: Machine = False
 ) -> None:
     """Ask the deployment whether it serves: ready, an order, its event, its cancellation."""
 
@@ -139,7 +142,7 @@ def smoke(
 
 
 @cli.command()
-def releases(stack: StackName = "", root: Root = projects.ROOT, machine: Machine = False) -> None:  # noqa: FBT002
+def releases(*, stack: StackName = "", root: Root = projects.ROOT, machine: Machine = False) -> None:
     """List what was deployed, when, and what became of it."""
     from stacks.commands import releases as records  # noqa: PLC0415
 
@@ -156,11 +159,12 @@ def releases(stack: StackName = "", root: Root = projects.ROOT, machine: Machine
 
 @cli.command()
 def destroy(
+    *,
     stack: StackName = "",
     confirm: Annotated[str, typer.Option(envvar="CONFIRM", help="the stack's name: its data goes too")] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="do not ask on a terminal")] = False,  # noqa: FBT002
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask on a terminal")] = False,
     root: Root = projects.ROOT,
-    machine: Machine = False,  # noqa: FBT002
+    machine: Machine = False,
 ) -> None:
     """Take the deployment away; its data stays unless CONFIRM is the stack's name."""
     from stacks.commands import destroying  # noqa: PLC0415
@@ -190,6 +194,7 @@ def destroy(
 
 @cli.command()
 def pulumi(
+    *,
     arguments: Annotated[list[str], typer.Argument(help="what pulumi is told, after --")],
     stack: StackName = "",
     root: Root = projects.ROOT,
