@@ -86,19 +86,19 @@ def _variable(field: msgspec.structs.FieldInfo) -> Variable:
         field=field.name,
         type=field.type,
         default=default,
-        rule=_rule(info),
+        rule=rule(info),
         description=description,
         secret=bool(extra.get("secret")),
         repeated=repeated,
     )
 
 
-def _rule(info: msgspec.inspect.Type) -> str:  # noqa: PLR0911 - one for each type
+def rule(info: msgspec.inspect.Type) -> str:  # noqa: PLR0911 - one for each type
     match info:
         case msgspec.inspect.Metadata():
-            return _rule(info.type)
+            return rule(info.type)
         case msgspec.inspect.VarTupleType():
-            return f"must be a comma-separated list in which each entry {_rule(info.item_type)}"
+            return f"must be a comma-separated list in which each entry {rule(info.item_type)}"
         case msgspec.inspect.LiteralType():
             return f"must be one of {', '.join(map(str, info.values))}"
         case msgspec.inspect.BoolType():

@@ -16,3 +16,4 @@ POSTGRES: Final = 5432
 REDIS: Final = 6379
 PROMETHEUS: Final = 9090
 GRAFANA: Final = 3000
+DNS: Final = 53

@@ -1,23 +1,26 @@
 """A whole deployment as plain data: what a stack file says under `veloz:deployment`, with every default filled in.
 
-No I/O, clock or environment here, no secret and nothing of Pulumi's. `load` gives a Deployment that passed every rule;
-a refusal names path, value, rule and remedy.
+No I/O, clock or environment here, no secret and nothing of Pulumi's. `stacks.document.load` gives a Deployment that passed
+every rule, those of `stacks.checks` too.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from types import MappingProxyType
+from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import Meta
 
-from stacks.sizes import PROFILES, Change, Component, Profile, Size
+from stacks.sizes import PROFILES, Change, Component, MiB, Millicores, Profile, Size
 
 Topology: TypeAlias = Literal["single", "compose", "kubernetes"]
 EdgeKind: TypeAlias = Literal["nginx", "haproxy", "ingress"]
 Store: TypeAlias = Literal["embedded", "deployed", "external"]
 # Which part of the whole a container belongs to.
 Role: TypeAlias = Literal["balancer", "gateway", "postgres", "redis", "prometheus", "grafana"]
+
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?\Z")]
 Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:_-]{1,253}\Z")]
@@ -26,6 +29,8 @@ Address = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]{2,45}\Z")]
 Network = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]{2,45}/[0-9]{1,3}\Z")]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 Image = Annotated[str, Meta(pattern=r"^[a-z0-9][A-Za-z0-9._:/-]{0,250}(@sha256:[0-9a-f]{64})?\Z")]
+Sysctl = Annotated[str, Meta(pattern=r"^(net|kernel|fs)(\.[a-z0-9_]+)+\Z")]
+SysctlValue = Annotated[str, Meta(pattern=r"^[0-9]+( [0-9]+)*\Z")]
 Replicas = Annotated[int, Meta(ge=1, le=50)]
 
 
@@ -39,6 +44,7 @@ class Gateways(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     replicas: Replicas = 3
     settings: dict[str, str | int | float | bool | list[str]] = {}
     drain_policy: Literal["hold", "cancel"] = "hold"
+    stop_grace: Annotated[int, Meta(ge=1, le=600, description="seconds from SIGTERM until a gateway is killed")] = 30
     egress: Annotated[bool, Meta(description="may open connections to the internet: market data and venues")] = False
 
 
@@ -109,11 +115,41 @@ class Images(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ] = ""
 
 
+# Many connections from one balancer to one gateway; a peer that vanished is noticed after 90 s. Kubernetes counts them as
+# safe, and Pod Security "restricted" lets them pass.
+SYSCTLS: Final = MappingProxyType(
+    {
+        "net.ipv4.ip_local_port_range": "10240 65535",
+        "net.ipv4.tcp_keepalive_time": "60",
+        "net.ipv4.tcp_keepalive_intvl": "10",
+        "net.ipv4.tcp_keepalive_probes": "3",
+    }
+)
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Of every container. `sysctls` are of the gateways' and the balancer's network namespaces."""
+
+    open_files: Annotated[int, Meta(ge=1024, le=1_048_576)] = 65_535
+    processes: Annotated[int, Meta(ge=64, le=32_768)] = 512
+    log_size: Annotated[int, Meta(ge=1, le=10_240, description="MiB; then another file is begun")] = 10
+    log_files: Annotated[int, Meta(ge=2, le=100)] = 5
+    sysctls: dict[Sysctl, SysctlValue] = msgspec.field(default_factory=lambda: dict(SYSCTLS))
+
+
+class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What there is to give to containers: thousandths of a core, MiB."""
+
+    cpu: Millicores
+    memory: MiB
+
+
 class Docker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What concerns single and compose alone. `subnet` is cut into a /24 for each network."""
 
     host: Annotated[str, Meta(pattern=r"^(|(unix|tcp|ssh)://[!-~]+)\Z", description="empty: the docker command's")] = ""
     subnet: Network = "10.213.0.0/20"
+    capacity: Annotated[Capacity | None, Meta(description="of the host; when it is given, all containers must fit")] = None
 
 
 class Kubernetes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -127,6 +163,9 @@ class Kubernetes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     dns_domain: Hostname = "cluster.local"
     max_replicas: Annotated[int, Meta(ge=0, le=50, description="of the autoscaler; 0: twice gateways.replicas")] = 0
     load_balancer_annotations: dict[str, str] = {}
+    node: Annotated[
+        Capacity | None, Meta(description="allocatable on one node; when it is given, each pod must fit")
+    ] = None
 
 
 class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -140,6 +179,7 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     redis: Redis = Redis()
     monitoring: Monitoring = Monitoring()
     images: Images = Images()
+    limits: Limits = Limits()
     docker: Docker = Docker()
     kubernetes: Kubernetes = Kubernetes()
 
@@ -150,3 +190,47 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def gateway_size(self) -> Size:
         """Of a gateway with its engine: they share a container."""
         return self.size("gateway") + self.size("engine")
+
+    def container_size(self, role: Role) -> Size:
+        """Of one container of a role. The one of single holds the stores too."""
+        if role != "gateway":
+            return self.size(role)
+        if self.topology == "single":
+            return self.gateway_size + self.size("postgres") + self.size("redis")
+        return self.gateway_size
+
+    @property
+    def most_gateways(self) -> int:
+        """As many as the autoscaler makes."""
+        if self.topology != "kubernetes":
+            return self.gateways.replicas
+        return self.kubernetes.max_replicas or 2 * self.gateways.replicas
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether clients speak TLS."""
+        return self.edge.tls.source != "none"
+
+    def replicas(self, role: Role) -> int:
+        """How many containers of a role there are; 0 when the deployment has none."""
+        one = self.topology == "single"
+        match role:
+            case "gateway":
+                return 1 if one else self.gateways.replicas
+            case "balancer":
+                if one or self.edge.kind == "ingress":
+                    return 0
+                return self.edge.replicas if self.topology == "kubernetes" else 1
+            case "postgres":
+                return int(self.postgres.store == "deployed")
+            case "redis":
+                return int(self.redis.store == "deployed")
+            case "prometheus":
+                return int(self.monitoring.prometheus and not one)
+            case "grafana":
+                return int(self.monitoring.grafana and not one)
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """Those it has containers of."""
+        return tuple(role for role in ROLES if self.replicas(role))

@@ -1,0 +1,97 @@
+"""From a stack file to a Deployment that passed every rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+import yaml
+
+from stacks import checks, shape
+from stacks.refusals import Refusal, SpecError
+from stacks.spec import Deployment
+
+CONFIG_KEY: Final = "veloz:deployment"
+STACKS: Final = Path(__file__).parent / "config"
+# Where a topology's usual differs from the model's.
+_USUAL: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "single": {
+            "gateways": {"replicas": 1},
+            "edge": {"http_port": 8080, "tls": {"source": "none"}},
+            "postgres": {"store": "embedded"},
+            "redis": {"store": "embedded"},
+            "monitoring": {"prometheus": False, "grafana": False},
+        },
+        "compose": {},
+        "kubernetes": {"edge": {"kind": "haproxy"}},
+    }
+)
+
+
+def load(source: str | Mapping[str, Any]) -> Deployment:
+    """Of a stack file's text, or of what stands in it under `veloz:deployment`. Raises SpecError with every refusal."""
+    given = parse(source) if isinstance(source, str) else source
+    topology = given.get("topology")
+    whole = _merged(_USUAL[topology], given) if isinstance(topology, str) and topology in _USUAL else dict(given)
+    if wrong := list(shape.problems(Deployment, whole)):
+        raise SpecError(wrong)
+    spec = msgspec.convert(whole, Deployment)
+    if wrong := list(checks.problems(spec)):
+        raise SpecError(wrong)
+    return spec
+
+
+def read_stack(path: Path) -> Deployment:
+    """Of a stack file, without the Pulumi CLI. Raises SpecError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SpecError([Refusal(str(path), None, f"cannot be read: {reason}", "run `make init STACK=…`")]) from error
+    return load(text)
+
+
+def parse(text: str) -> Mapping[str, Any]:
+    """What a stack file says under `veloz:deployment`. Raises SpecError."""
+    try:
+        document = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise SpecError([Refusal("(the stack file)", None, f"is not YAML: {_line(error)}", "correct it")]) from error
+    config = document.get("config") if isinstance(document, Mapping) else None
+    found = config.get(CONFIG_KEY) if isinstance(config, Mapping) else None
+    if not isinstance(found, Mapping):
+        raise SpecError(
+            [Refusal(f"config.{CONFIG_KEY}", found, "must be a mapping with at least `topology`", "write it there")]
+        )
+    return found
+
+
+class _Loader(yaml.SafeLoader):
+    """Of two values under one name it takes neither."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} stands there twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _line(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"{error.problem} in line {error.problem_mark.line + 1}"
+    return str(error).replace("\n", " ")
+
+
+def _merged(usual: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """`given`, and below it what is usual."""
+    whole = {**usual, **given}
+    for name, value in usual.items():
+        if isinstance(value, Mapping) and isinstance(given.get(name), Mapping):
+            whole[name] = _merged(value, given[name])
+    return whole

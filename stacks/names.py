@@ -1,0 +1,169 @@
+"""What everything is called and where it is: containers, networks, static addresses, volumes, labels, DNS names."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Final, Literal, TypeAlias, get_args
+
+from app import __version__
+from stacks import ports
+from stacks.spec import Deployment, Role
+
+Network: TypeAlias = Literal["edge", "app", "data", "cache", "monitoring", "panel", "egress"]
+
+NETWORKS: Final[tuple[Network, ...]] = get_args(Network)
+NETWORK_PREFIX: Final = 24
+# Networks of a deployment are consecutive; the last place is kept free.
+SUBNET_PREFIX: Final = 21
+# Kubernetes: names are the same in every namespace.
+SECRETS: Final = "veloz-secrets"  # noqa: S105 - the object's name
+GATEWAY_HTTP: Final = "veloz-gateway-http"
+TLS_SECRET: Final = "veloz-tls"  # noqa: S105 - the object's name
+
+# Of the database and its owner.
+DATABASE: Final = "veloz"
+
+_LABEL: Final = "io.veloz."
+# The last byte of an address, the same in every network. 1 is the bridge's own.
+_PLACES: Final[dict[Role, int]] = {"balancer": 2, "postgres": 3, "redis": 4, "prometheus": 5, "grafana": 6}
+_FIRST_GATEWAY: Final = 10
+
+
+def container(spec: Deployment, part: str, replica: int = 0) -> str:
+    """Of a role, or of a part of one (`balancer-config`). Replicas are counted from 1."""
+    return f"{spec.name}-{part}" + (f"-{replica}" if replica else "")
+
+
+def volume(spec: Deployment, what: str) -> str:
+    """E.g. `postgres-data`, `gateway-1-files`; of single's data: `data`."""
+    return f"{spec.name}-{what}"
+
+
+def labels(spec: Deployment, role: str) -> dict[str, str]:
+    """Of a container, network or volume."""
+    return {f"{_LABEL}deployment": spec.name, f"{_LABEL}role": role, f"{_LABEL}version": __version__}
+
+
+def gateway_id(replica: int) -> str:
+    return f"gateway-{replica}"
+
+
+# Docker's networks
+
+
+def members(spec: Deployment, network: Network) -> tuple[Role, ...]:
+    """Who is in a network. A network with nobody does not exist.
+
+    All in one bridge reach all that listens there, so nobody is beside one who has no business with it: the two stores
+    have a network each, Grafana listens in one of its own (`panel`), and who is in several listens in one (`listen`).
+    """
+    if spec.topology == "single":
+        return ("gateway",) if network == "edge" else ()
+    wanted: dict[Network, tuple[Role, ...]] = {
+        "edge": ("balancer",),
+        "app": ("balancer", "gateway", "prometheus"),
+        "data": ("gateway", "postgres"),
+        "cache": ("gateway", "redis"),
+        "monitoring": ("prometheus", "grafana"),
+        "panel": ("grafana",),
+        "egress": ("gateway",) if outbound(spec) else (),
+    }
+    there = tuple(role for role in wanted[network] if spec.replicas(role))
+    alone = network in {"data", "cache"} and there == ("gateway",)
+    return () if alone else there
+
+
+def outbound(spec: Deployment) -> bool:
+    """Whether gateways open connections to what is not of this deployment."""
+    return spec.gateways.egress or "external" in {spec.postgres.store, spec.redis.store}
+
+
+def networks(spec: Deployment) -> tuple[Network, ...]:
+    return tuple(network for network in NETWORKS if members(spec, network))
+
+
+def networks_of(spec: Deployment, role: Role) -> tuple[Network, ...]:
+    return tuple(network for network in NETWORKS if role in members(spec, network))
+
+
+def network(spec: Deployment, which: Network) -> str:
+    return f"{spec.name}-{which}"
+
+
+def internal(which: Network) -> bool:
+    """Without a way out."""
+    return which not in {"edge", "egress"}
+
+
+def subnet(spec: Deployment, which: Network) -> str:
+    whole = ipaddress.IPv4Network(spec.docker.subnet)
+    return str(list(whole.subnets(new_prefix=NETWORK_PREFIX))[NETWORKS.index(which)])
+
+
+def address(spec: Deployment, which: Network, role: Role, replica: int = 1) -> str:
+    """The static address of a container in one of its networks."""
+    place = _FIRST_GATEWAY + replica if role == "gateway" else _PLACES[role]
+    return str(ipaddress.IPv4Network(subnet(spec, which))[place])
+
+
+_LISTENS: Final[dict[Role, Network]] = {
+    "balancer": "edge",
+    "gateway": "app",
+    "postgres": "data",
+    "redis": "cache",
+    "prometheus": "monitoring",
+    "grafana": "panel",
+}
+
+
+def listen(spec: Deployment, role: Role, replica: int = 1) -> str:
+    """The address to bind to."""
+    if spec.topology == "compose":
+        return address(spec, _LISTENS[role], role, replica)
+    return "0.0.0.0"  # noqa: S104 - one network in single, NetworkPolicies in Kubernetes
+
+
+# Kubernetes
+
+
+def object_name(role: Role) -> str:
+    """Of a role's Deployment or StatefulSet, Service, ServiceAccount, …"""
+    return f"veloz-{role}"
+
+
+def selector(spec: Deployment, role: Role) -> dict[str, str]:
+    """The labels that choose a role's pods. They never change."""
+    return {
+        "app.kubernetes.io/name": "veloz",
+        "app.kubernetes.io/instance": spec.name,
+        "app.kubernetes.io/component": role,
+    }
+
+
+def kubernetes_labels(spec: Deployment, role: Role) -> dict[str, str]:
+    return selector(spec, role) | {
+        "app.kubernetes.io/part-of": "veloz",
+        "app.kubernetes.io/version": __version__,
+    }
+
+
+# Where the stores are
+
+
+def host(spec: Deployment, role: Role, replica: int = 1) -> str:
+    """Where others of the deployment reach a role: a static address, a DNS name of the cluster, or an external host."""
+    if role == "postgres" and spec.postgres.store == "external":
+        return spec.postgres.host
+    if role == "redis" and spec.redis.store == "external":
+        return spec.redis.host
+    if spec.topology == "kubernetes":
+        return f"{object_name(role)}.{spec.name}.svc.{spec.kubernetes.dns_domain}"
+    return listen(spec, role, replica)
+
+
+def postgres_port(spec: Deployment) -> int:
+    return spec.postgres.port if spec.postgres.store == "external" else ports.POSTGRES
+
+
+def redis_port(spec: Deployment) -> int:
+    return spec.redis.port if spec.redis.store == "external" else ports.REDIS
