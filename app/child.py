@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,12 +25,12 @@ class User(NamedTuple):
 
 
 class Child(NamedTuple):
-    """A running program: its process, the signal that stops it cleanly, and its log."""
+    """A running program: its process, the signal that stops it cleanly, and its log; None: our own output."""
 
     name: str
     process: subprocess.Popen[bytes]
     stop_signal: signal.Signals
-    log: Path
+    log: Path | None
 
 
 def bound_to_us(command: list[str], stop_signal: signal.Signals, user: User | None = None) -> list[str]:
@@ -58,21 +58,21 @@ def _capabilities() -> set[str]:
 def start(
     name: str,
     command: list[str],
-    log: Path,
+    log: Path | None,
     stop_signal: signal.Signals,
     *,
     env: Mapping[str, str] | None = None,
     lock: int | None = None,
 ) -> Child:
-    """Start the command (from `bound_to_us`), its output in `log`. It inherits `lock`."""
-    if log.exists():
+    """Start the command (from `bound_to_us`), its output in `log`, among our own when None. It inherits `lock`."""
+    if log is not None and log.exists():
         log.replace(log.with_name(f"{log.name}.1"))
-    with log.open("wb") as output:
+    with nullcontext() if log is None else log.open("wb") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=None if log is None else subprocess.STDOUT,
             env=environment() if env is None else env,
             pass_fds=[] if lock is None else [lock],
             start_new_session=True,  # Ctrl-C at the terminal is for us: what uses this child stops before it
@@ -97,7 +97,7 @@ def stop(*children: Child) -> None:
 def running(
     name: str,
     command: list[str],
-    log: Path,
+    log: Path | None,
     stop_signal: signal.Signals,
     *,
     env: Mapping[str, str] | None = None,
@@ -128,7 +128,8 @@ def await_ready(child: Child, ready: Callable[[], bool], seconds: float = 60) ->
             reason = f"gave no answer in {seconds:.0f} s"
         else:
             reason = f"ended with status {status}"
-        msg = f"{child.name} {reason}: {last_word(child.log)} (log: {child.log})"
+        said = "its last words are above" if child.log is None else f"{last_word(child.log)} (log: {child.log})"
+        msg = f"{child.name} {reason}: {said}"
         raise ChildError(msg)
 
 

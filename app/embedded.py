@@ -56,11 +56,12 @@ class EmbeddedServers:
     """Both servers, from `with` until its end. Raises EmbeddedError when they cannot run in `data_dir`.
 
     Enter it from the main thread: the children end with the thread that starts them.
-    `postgres` overrides POSTGRES_SETTINGS.
+    `postgres` overrides POSTGRES_SETTINGS; without `log_files` the servers write to our own output.
     """
 
-    def __init__(self, data_dir: Path, *, postgres: Mapping[str, str] | None = None) -> None:
+    def __init__(self, data_dir: Path, *, postgres: Mapping[str, str] | None = None, log_files: bool = True) -> None:
         self._data_dir = data_dir.absolute()
+        self._log_files = log_files
         self._postgres_settings = {**POSTGRES_SETTINGS, **(postgres or {})}
         self._running = ExitStack()
         self.children: list[Child] = []
@@ -92,20 +93,21 @@ class EmbeddedServers:
             running(
                 "PostgreSQL",
                 self._postgres_command(data, sockets, user),
-                self._data_dir / "postgres.log",
+                self._log("postgres"),
                 signal.SIGINT,  # fast: transactions are rolled back, nothing waits for clients
                 lock=lock,
             )
         )
         command = _valkey_command(private_dir(self._data_dir / "valkey", user), sockets / "valkey.sock", user)
-        valkey = stack.enter_context(
-            running("Valkey", command, self._data_dir / "valkey.log", signal.SIGTERM, lock=lock)
-        )
+        valkey = stack.enter_context(running("Valkey", command, self._log("valkey"), signal.SIGTERM, lock=lock))
         await_ready(postgres, lambda: _create_database(sockets))
         await_ready(valkey, lambda: _ping(sockets / "valkey.sock"))
         self.children = [postgres, valkey]
         self.postgres_dsn = f"postgresql://veloz@/veloz?host={quote(str(sockets), safe='')}"
         self.redis_url = f"unix://{quote(str(sockets / 'valkey.sock'))}?db=0"
+
+    def _log(self, name: str) -> Path | None:
+        return self._data_dir / f"{name}.log" if self._log_files else None
 
     def _postgres_command(self, data: Path, sockets: Path, user: User) -> list[str]:
         settings = {**self._postgres_settings, "unix_socket_directories": str(sockets)}

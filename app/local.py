@@ -16,11 +16,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from app import __version__
-from app.build import build_engine
+from app.build import BuildError, build_engine
 from app.child import Child
 from app.embedded import EmbeddedServers
 from app.local_gateways import Gateways, await_answer
-from app.local_options import HOST, Options, check, market_variables, postgres_settings
+from app.local_options import Options, check, market_variables, postgres_settings, reached_at
 
 if TYPE_CHECKING:  # one gateway has no balancer and shall not wait for its imports
     from stacks.programs import Program
@@ -34,14 +34,25 @@ def run_local(options: Options, console: Console) -> None:
     Raises LocalError, BuildError, EmbeddedError or ChildError.
     """
     check(options)
+    engine = _given_engine()
     postgres = postgres_settings(options.gateways, os.environ)
     program = _program(options)
     with ExitStack() as stack:
         stack.enter_context(_interruptible())
         try:
-            servers = stack.enter_context(EmbeddedServers(options.data_dir, postgres=postgres))
-            gateways = Gateways(options.data_dir, _variables(options, servers), options.gateways, options.port)
-            _build(console)
+            servers = stack.enter_context(
+                EmbeddedServers(options.data_dir, postgres=postgres, log_files=options.log_files)
+            )
+            gateways = Gateways(
+                options.data_dir,
+                _variables(options, servers),
+                options.gateways,
+                options.port,
+                host=options.host,
+                log_files=options.log_files,
+            )
+            if engine is None:
+                _build(console)
             started = time.monotonic()
             children = [*servers.children, *_balanced(stack, program, options, gateways)]
             seconds = time.monotonic() - started
@@ -76,9 +87,9 @@ def _balanced(stack: ExitStack, program: Program | None, options: Options, gatew
         return []
     from app.local_balancer import balanced  # noqa: PLC0415
 
-    balancer = stack.enter_context(balanced(program, options.data_dir, options.port, gateways.places))
+    balancer = stack.enter_context(balanced(program, options, gateways.places))
     stack.enter_context(gateways)
-    await_answer(balancer, options.port)
+    await_answer(balancer, options.host, options.port)
     return [balancer]
 
 
@@ -87,7 +98,7 @@ def _variables(options: Options, servers: EmbeddedServers) -> dict[str, str]:
     variables = {
         "VELOZ_POSTGRES_DSN": servers.postgres_dsn,
         "VELOZ_REDIS_URL": servers.redis_url,
-        "VELOZ_API_KEY_FILE": str(api_key_file(options.data_dir)),
+        "VELOZ_API_KEY_FILE": str(options.api_key_file or api_key_file(options.data_dir)),
         **market_variables(options.market, options.speed),
     }
     if options.gateways > 1:
@@ -126,6 +137,15 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def _given_engine() -> Path | None:
+    """The one that VELOZ_ENGINE names, which the gateways take instead of a build. Raises BuildError."""
+    path = os.environ.get("VELOZ_ENGINE")
+    if path and not os.access(path, os.X_OK):
+        msg = f"VELOZ_ENGINE {path}: there is no program. Correct the path, or leave it out to build the engine."
+        raise BuildError(msg)
+    return Path(path) if path else None
+
+
 def _build(console: Console) -> None:
     if not console.is_terminal:
         console.print("building the engine")
@@ -151,8 +171,8 @@ def _first_to_end(children: list[Child]) -> Child:
 
 
 def _welcome(options: Options, program: Program | None, gateways: Gateways, seconds: float) -> str:
-    base = f"http://{HOST}:{options.port}"
-    key_file = api_key_file(options.data_dir)
+    base = f"http://{reached_at(options.host)}:{options.port}"
+    key_file = options.api_key_file or api_key_file(options.data_dir)
     key = f'-H "X-API-Key: $(cat {key_file})"'
     several = cluster = ""
     if program is not None:

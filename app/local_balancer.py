@@ -6,11 +6,10 @@ import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from grp import getgrgid
-from pathlib import Path
 
 from app.child import Child, bound_to_us, running
 from app.local_gateways import Place
-from app.local_options import HOST, LocalError
+from app.local_options import HOST, LocalError, Options
 from stacks import programs
 from stacks.balancer import Balancer, BalancerError, Kind, Server
 from stacks.programs import Program
@@ -26,15 +25,15 @@ def find(kind: Kind | None) -> Program:
 
 
 @contextmanager
-def balanced(program: Program, data_dir: Path, port: int, gateways: Iterable[Place]) -> Iterator[Child]:
-    """The balancer on `port`, running. Raises LocalError when it refuses its configuration."""
-    directory = data_dir / "balancer"
+def balanced(program: Program, options: Options, gateways: Iterable[Place]) -> Iterator[Child]:
+    """The balancer where the options say, running. Raises LocalError when it refuses its configuration."""
+    directory = options.data_dir / "balancer"
     directory.mkdir(mode=0o700, exist_ok=True)
     # Its master stays what we are; the workers, which meet the clients, are nobody when we are root.
     nobody = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
     model = Balancer(
-        host=HOST,
-        port=port,
+        host=options.host,
+        port=options.port,
         gateways=tuple(Server(place.name, HOST, place.port) for place in gateways),
         workers=1,
         user=nobody.pw_name if nobody else "",
@@ -45,7 +44,8 @@ def balanced(program: Program, data_dir: Path, port: int, gateways: Iterable[Pla
     except BalancerError as error:
         raise LocalError(str(error)) from error
     command = bound_to_us(program.command(directory), signal.SIGTERM)
-    with running("The balancer", command, data_dir / "balancer.log", signal.SIGTERM) as child:
+    log = options.data_dir / "balancer.log" if options.log_files else None
+    with running("The balancer", command, log, signal.SIGTERM) as child:
         try:
             yield child
         finally:

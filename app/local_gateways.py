@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from app.child import Child, ChildError, await_ready, bound_to_us, start, stop
-from app.local_options import HOST
+from app.local_options import HOST, reached_at
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 COMMAND: Final = (sys.executable, "-m", "app", "gateway")
@@ -35,15 +35,27 @@ class Place(NamedTuple):
 
 
 class Gateways:
-    """From `with`, which they leave ready, until its end, where all drain at once; each has its own log.
+    """From `with`, which they leave ready, until its end, where all drain at once.
 
-    `gateways` 1: a gateway that works alone, on `port`. More: gateway-1, gateway-2, …, on ports that were free.
+    `gateways` 1: a gateway that works alone, on `host` and `port`. More: gateway-1, gateway-2, …, on loopback, on ports
+    that were free. Each has its own log; without `log_files` all write to our own output.
     """
 
-    def __init__(self, data_dir: Path, variables: Mapping[str, str], gateways: int, port: int) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        variables: Mapping[str, str],
+        gateways: int,
+        port: int,
+        *,
+        host: str = HOST,
+        log_files: bool = True,
+    ) -> None:
         self._data_dir = data_dir
         self._variables = variables
         self._alone = gateways == 1
+        self._host = host if self._alone else HOST
+        self._log_files = log_files
         ports = [port] if self._alone else _free_ports(gateways)
         names = ["gateway"] if self._alone else [f"gateway-{number}" for number in range(1, gateways + 1)]
         self.places = tuple(Place(name, port) for name, port in zip(names, ports, strict=True))
@@ -55,7 +67,7 @@ class Gateways:
             for place in self.places:
                 self._start(place)
             for place in self.places:
-                await_answer(self._children[place.name], place.port)
+                await_answer(self._children[place.name], self._host, place.port)
         except BaseException:
             self.__exit__()
             raise
@@ -73,27 +85,28 @@ class Gateways:
         place = next((place for place in self.places if self._children[place.name] is ended), None)
         now = time.monotonic()
         if place is None or self._alone or now - self._again.get(place.name, -inf) < SETTLED_SECONDS:
-            msg = f"{ended.name} ended by itself with status {ended.process.wait()}; its log is {ended.log}"
+            log = f"; its log is {ended.log}" if ended.log else ""
+            msg = f"{ended.name} ended by itself with status {ended.process.wait()}{log}"
             raise ChildError(msg)
         ended.process.wait()
         self._again[place.name] = now
         self._start(place)
 
     def _start(self, place: Place) -> None:
-        variables = {**self._variables, "VELOZ_HOST": HOST, "VELOZ_PORT": str(place.port)}
+        variables = {**self._variables, "VELOZ_HOST": self._host, "VELOZ_PORT": str(place.port)}
         if not self._alone:
             variables["VELOZ_GATEWAY_ID"] = place.name
             variables["VELOZ_ADVERTISE_URL"] = place.url
             variables["VELOZ_TRUSTED_PROXIES"] = HOST
         command = bound_to_us([*COMMAND], signal.SIGTERM)
-        log = self._data_dir / f"{place.name}.log"
+        log = self._data_dir / f"{place.name}.log" if self._log_files else None
         name = "The gateway" if self._alone else f"The gateway {place.name}"
         self._children[place.name] = start(name, command, log, signal.SIGTERM, env=_environment(variables))
 
 
-def await_answer(child: Child, port: int) -> None:
-    """Return when what listens on `port` says it is ready. Raises ChildError when the child ends before."""
-    await_ready(child, lambda: _is_ready(f"http://{HOST}:{port}/health/ready"))
+def await_answer(child: Child, host: str, port: int) -> None:
+    """Return when what listens on `host` and `port` says it is ready. Raises ChildError when the child ends before."""
+    await_ready(child, lambda: _is_ready(f"http://{reached_at(host)}:{port}/health/ready"))
 
 
 def _is_ready(url: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -29,7 +30,10 @@ class LocalError(Exception):
 
 
 class Options(NamedTuple):
-    """`market` is sim or replay:FILE[,FILE]; `speed` is of a replay, 0 as fast as possible; `balancer` None: what is there."""
+    """`market` is sim or replay:FILE[,FILE]; `speed` is of a replay, 0 as fast as possible; `balancer` None: what is there.
+
+    `api_key_file` None: one of the data directory's own.
+    """
 
     market: str
     data_dir: Path
@@ -37,6 +41,9 @@ class Options(NamedTuple):
     speed: float
     gateways: int = 1
     balancer: Kind | None = None
+    host: str = HOST
+    api_key_file: Path | None = None
+    log_files: bool = True
 
 
 def check(options: Options) -> None:
@@ -50,13 +57,30 @@ def check(options: Options) -> None:
         raise LocalError(
             f"--market {options.market}: several gateways would each play it from its own start. Choose --gateways 1."
         )
-    with socket.socket() as probe:
+    family = socket.AF_INET6 if isinstance(_address(options.host), IPv6Address) else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, options.port))
+            probe.bind((options.host, options.port))
         except OSError as error:
-            msg = f"Port {options.port} on {HOST} cannot be used: {error.strerror}. Choose another with --port."
+            msg = f"Port {options.port} on {options.host} cannot be used: {error.strerror}. Choose another with --port."
             raise LocalError(msg) from error
+
+
+def _address(host: str) -> IPv4Address | IPv6Address:
+    try:
+        return ip_address(host)
+    except ValueError:
+        msg = f"--host {host}: must be an address of this machine. Write e.g. {HOST}, or 0.0.0.0 for all of them."
+        raise LocalError(msg) from None
+
+
+def reached_at(host: str) -> str:
+    """Where this machine itself reaches what listens on `host`, as URLs write it."""
+    address = _address(host)
+    if isinstance(address, IPv6Address):
+        return "[::1]" if address.is_unspecified else f"[{address}]"
+    return "127.0.0.1" if address.is_unspecified else str(address)
 
 
 def postgres_settings(gateways: int, environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""Our own images, and what runs beside the programs of other images."""
