@@ -16,7 +16,7 @@ NETWORK_PREFIX: Final = 24
 # Networks of a deployment are consecutive; the last place is kept free.
 SUBNET_PREFIX: Final = 21
 # Kubernetes: names are the same in every namespace.
-SECRETS: Final = "veloz-secrets"  # noqa: S105 - the object's name
+SECRETS: Final = "veloz-secrets"
 GATEWAY_HTTP: Final = "veloz-gateway-http"
 TLS_SECRET: Final = "veloz-tls"  # noqa: S105 - the object's name
 

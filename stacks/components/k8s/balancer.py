@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
+from pathlib import Path
 from typing import Final
 
-import pulumi
-from pulumi_kubernetes.apps import v1 as apps
 from pulumi_kubernetes.core import v1 as core
 
 from stacks import edge, names, ports, reach
 from stacks.components.k8s import mounts
 from stacks.components.k8s.namespace import Scope
-from stacks.components.k8s.pod import Program, http_get, scratch
+from stacks.components.k8s.pod import Often, Program, http_get, scratch
 from stacks.components.k8s.workload import deployment, disruption_budget
 from stacks.files import File
-from stacks.images import WATCH
 from stacks.secrets import Secrets
 from stacks.spec import Deployment
 
@@ -26,21 +24,21 @@ SCRATCH: Final = "/run/balancer"
 SCRIPT: Final = f"{FOLDER}/watch.sh"
 BEFORE_STOP_SECONDS: Final = 5
 _MARGIN_SECONDS: Final = 5
+_WATCH: Final = Path(__file__).parents[2] / "images" / "watch.sh"
 
 
 def files(spec: Deployment, secrets: Secrets) -> tuple[File, ...]:
     """Of the balancer's one folder, which it watches."""
     name, text = edge.configuration(spec)
-    made = [File(f"{FOLDER}/{name}", text), File(SCRIPT, WATCH.read_text(encoding="utf-8"))]
+    made = [File(f"{FOLDER}/{name}", text), File(SCRIPT, _WATCH.read_text(encoding="utf-8"))]
     if spec.encrypted:
-        for file, content in (("tls.crt", secrets.tls_certificate), ("tls.key", secrets.tls_key)):
-            if content is None:
-                raise ValueError(f"the secret of {file} is missing")  # Secrets.from_config refuses that
-            made.append(File(f"{FOLDER}/{file}", content, secret=True))
+        certificate = mounts.needed(secrets.tls_certificate, "tls_certificate")
+        key = mounts.needed(secrets.tls_key, "tls_key")
+        made += [File(f"{FOLDER}/tls.crt", certificate, secret=True), File(f"{FOLDER}/tls.key", key, secret=True)]
     return tuple(made)
 
 
-def balancer(scope: Scope, image: str, files: Sequence[File]) -> tuple[apps.Deployment, core.Service]:
+def balancer(scope: Scope, image: str, files: Sequence[File]) -> core.Service:
     """Its pods are not replaced when configuration or certificate change: they reload."""
     spec = scope.spec
     core.ConfigMap(NAME, metadata=scope.metadata(NAME, "balancer"), data=mounts.config(files), opts=scope.options)
@@ -55,16 +53,16 @@ def balancer(scope: Scope, image: str, files: Sequence[File]) -> tuple[apps.Depl
         ports={port.name: port.target for port in reach.published(spec)} | {"health": ports.BALANCER_HEALTH},
         volumes=[*mounts.volumes("balancer", files), scratch("run", SCRATCH)],
         command=["/bin/sh", SCRIPT, spec.edge.kind, FOLDER, SCRATCH],
-        live=http_get("/health/live", "health", period_seconds=5, timeout_seconds=2, failure_threshold=3),
-        ready=http_get("/health/live", "health", period_seconds=1, timeout_seconds=1, failure_threshold=2),
+        live=http_get("/health/live", Often(5, 2, 3), "health"),
+        ready=http_get("/health/live", Often(1, 1, 2), "health"),
         before_stop=core.LifecycleHandlerArgs(sleep=core.SleepActionArgs(seconds=BEFORE_STOP_SECONDS)),
         grace_seconds=BEFORE_STOP_SECONDS + ceil(model.shutdown_timeout) + _MARGIN_SECONDS,
         sysctls=spec.limits.sysctls,
         spread=True,
     )
     script = [file for file in files if file.path == SCRIPT]
-    made = deployment(scope, program, spec.replicas("balancer"), mounts.sums(script, ""))
-    return made, _published(scope)
+    deployment(scope, program, spec.replicas("balancer"), mounts.sums(script, ""))
+    return _published(scope)
 
 
 def _published(scope: Scope) -> core.Service:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import pulumi
@@ -13,7 +13,7 @@ from pulumi_kubernetes.core import v1 as core
 from stacks import environment, names, ports
 from stacks.components.k8s import mounts
 from stacks.components.k8s.namespace import Scope
-from stacks.components.k8s.pod import Program, http_get
+from stacks.components.k8s.pod import Often, Program, http_get
 from stacks.components.k8s.workload import deployment, disruption_budget, service
 from stacks.files import File
 from stacks.spec import Deployment
@@ -51,9 +51,9 @@ def gateway(
         ],
         env_from=NAME,
         # It proves its accounts before it is ready, not before it is alive.
-        started=http_get("/health/live", period_seconds=1, timeout_seconds=1, failure_threshold=60),
-        live=http_get("/health/live", period_seconds=5, timeout_seconds=2, failure_threshold=3),
-        ready=http_get("/health/ready", period_seconds=1, timeout_seconds=1, failure_threshold=2),
+        started=http_get("/health/live", Often(1, 1, 60)),
+        live=http_get("/health/live", Often(5, 2, 3)),
+        ready=http_get("/health/ready", Often(1, 1, 2)),
         before_stop=core.LifecycleHandlerArgs(sleep=core.SleepActionArgs(seconds=BEFORE_STOP_SECONDS)),
         grace_seconds=BEFORE_STOP_SECONDS + spec.gateways.stop_grace,
         sysctls=spec.limits.sysctls,

@@ -27,12 +27,12 @@ def ingress(scope: Scope) -> networking.Ingress:
     """Two objects of one host: a stream may be silent for longer than an answer may take."""
     spec = scope.spec
     issuer = {_ISSUER: spec.edge.tls.issuer} if spec.edge.tls.source == "issued" else {}
-    first = _ingress(scope, NAME, PATHS, annotations(spec) | issuer)
-    _ingress(scope, STREAM, STREAM_PATHS, annotations(spec, stream=True))
+    first = _ingress(scope, NAME, PATHS, limits(spec) | issuer)
+    _ingress(scope, STREAM, STREAM_PATHS, limits(spec, stream=True))
     return first
 
 
-def annotations(spec: Deployment, *, stream: bool = False) -> dict[str, str]:
+def limits(spec: Deployment, *, stream: bool = False) -> dict[str, str]:
     """The balancer's limits in the words of ingress-nginx. A POST that was sent is never sent again."""
     model = Balancer(gateways=(Server("gateway", names.GATEWAY_HTTP, ports.GATEWAY),), port=ports.BALANCER_HTTP)
     seconds = model.stream_timeout if stream else model.answer_timeout
@@ -48,9 +48,7 @@ def annotations(spec: Deployment, *, stream: bool = False) -> dict[str, str]:
     return {f"{_NGINX}/{name}": text for name, text in told.items()}
 
 
-def _ingress(
-    scope: Scope, name: str, paths: Mapping[str, str], annotations: Mapping[str, str]
-) -> networking.Ingress:
+def _ingress(scope: Scope, name: str, paths: Mapping[str, str], annotations: Mapping[str, str]) -> networking.Ingress:
     spec = scope.spec
     service = networking.IngressServiceBackendArgs(
         name=names.GATEWAY_HTTP, port=networking.ServiceBackendPortArgs(number=ports.GATEWAY)

@@ -11,11 +11,11 @@ from pulumi_kubernetes.core import v1 as core
 from stacks import names, ports
 from stacks.components.k8s import mounts
 from stacks.components.k8s.namespace import Scope
-from stacks.components.k8s.pod import BESIDES, Program, Volume, http_get, scratch
+from stacks.components.k8s.pod import BESIDES, Often, Program, Volume, http_get, scratch
 from stacks.components.k8s.workload import CLAIM, deployment, service, stateful_set
 from stacks.files import File
 from stacks.monitoring import grafana as panels
-from stacks.monitoring import scrape
+from stacks.monitoring import prometheus as scrape
 
 
 def prometheus(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Input[str]) -> apps.StatefulSet:
@@ -31,9 +31,9 @@ def prometheus(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Inp
         volumes=[Volume(CLAIM, scrape.VOLUME, read_only=False), *mounts.volumes("prometheus", files)],
         args=scrape.arguments(spec),
         # Not ready while it reads its write-ahead log, which may be long.
-        started=http_get("/-/healthy", period_seconds=2, timeout_seconds=2, failure_threshold=60),
-        live=http_get("/-/healthy", period_seconds=10, timeout_seconds=5, failure_threshold=6),
-        ready=http_get("/-/ready", period_seconds=5, timeout_seconds=2, failure_threshold=2),
+        started=http_get("/-/healthy", Often(2, 2, 60)),
+        live=http_get("/-/healthy", Often(10, 5, 6)),
+        ready=http_get("/-/ready", Often(5, 2, 2)),
         grace_seconds=60,
     )
     return stateful_set(scope, program, spec.size("prometheus").disk, mounts.sums(files, salt))
@@ -57,8 +57,8 @@ def grafana(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Input[
             scratch("tmp", "/tmp"),  # noqa: S108 (the container's own)
         ],
         env=[core.EnvVarArgs(name=key, value=value) for key, value in variables],
-        started=http_get("/api/health", period_seconds=2, timeout_seconds=2, failure_threshold=60),
-        live=http_get("/api/health", period_seconds=10, timeout_seconds=5, failure_threshold=6),
-        ready=http_get("/api/health", period_seconds=5, timeout_seconds=2, failure_threshold=2),
+        started=http_get("/api/health", Often(2, 2, 60)),
+        live=http_get("/api/health", Often(10, 5, 6)),
+        ready=http_get("/api/health", Often(5, 2, 2)),
     )
     return deployment(scope, program, 1, mounts.sums(files, salt))

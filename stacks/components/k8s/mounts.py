@@ -34,9 +34,15 @@ def config(files: Iterable[File]) -> dict[str, pulumi.Input[str]]:
     return {key(file): file.content for file in files if not file.secret}
 
 
-def secrets(files: Iterable[File], name: str) -> dict[str, pulumi.Input[str]]:
-    """What of them is in the secret of this name."""
-    return {key(file): file.content for file in files if _object(file) == name}
+def secrets(files: Iterable[File]) -> dict[str, pulumi.Input[str]]:
+    """What of them is in `veloz-secrets`."""
+    return {key(file): file.content for file in files if _object(file) == names.SECRETS}
+
+
+def needed(secret: pulumi.Input[str] | None, name: str) -> pulumi.Input[str]:
+    if secret is None:
+        raise ValueError(f"the secret {name} is missing")  # Secrets.from_config refuses that
+    return secret
 
 
 def volumes(role: Role, files: Sequence[File]) -> list[Volume]:
@@ -55,7 +61,11 @@ def sums(files: Sequence[File], salt: pulumi.Input[str], more: Mapping[str, str]
     """
     found: dict[str, pulumi.Input[str]] = {CONFIG_SUM: _sum(config(files) | dict(more), "")}
     secret = {file.name: file.content for file in files if file.secret}
-    return found | ({SECRETS_SUM: pulumi.Output.secret(_sum(secret, salt))} if secret else {})
+    return found | ({SECRETS_SUM: _secret(_sum(secret, salt))} if secret else {})
+
+
+def _secret(text: pulumi.Output[str]) -> pulumi.Output[str]:
+    return pulumi.Output.secret(text)
 
 
 def _object(file: File) -> str:

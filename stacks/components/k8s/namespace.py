@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import pulumi
@@ -14,11 +14,12 @@ from stacks import names
 from stacks.spec import Deployment, Role
 
 # https://kubernetes.io/docs/concepts/security/pod-security-admission/
-POD_SECURITY: Final[Mapping[str, str]] = {
+POD_SECURITY: Final = {
     f"pod-security.kubernetes.io/{mode}{suffix}": value
     for mode in ("enforce", "audit", "warn")
     for suffix, value in (("", "restricted"), ("-version", "latest"))
 }
+_ROLE: Final = "app.kubernetes.io/component"
 
 
 class Scope(NamedTuple):
@@ -39,6 +40,11 @@ class Scope(NamedTuple):
             annotations=dict(annotations) if annotations else None,
         )
 
+    def after(self, resources: Sequence[pulumi.Resource]) -> Scope:
+        """The same, for objects that come after those."""
+        later = pulumi.ResourceOptions.merge(self.options, pulumi.ResourceOptions(depends_on=[*resources]))
+        return self._replace(options=later)
+
     def selector(self, role: Role) -> LabelSelectorArgs:
         return LabelSelectorArgs(match_labels=names.selector(self.spec, role))
 
@@ -48,17 +54,16 @@ def namespace(spec: Deployment) -> Scope:
     provider = Provider("cluster", context=spec.kubernetes.context or None)
     made = core.Namespace(
         spec.name,
-        metadata=ObjectMetaArgs(name=spec.name, labels=_common(spec) | POD_SECURITY),
+        metadata=ObjectMetaArgs(name=spec.name, labels={**_common(spec), **POD_SECURITY}),
         opts=pulumi.ResourceOptions(provider=provider, protect=True),
     )
-    return Scope(spec, made.metadata.apply(_name), pulumi.ResourceOptions(provider=provider))
-
-
-def _name(metadata: object) -> str:
-    return str(getattr(metadata, "name", None) or metadata["name"])  # type: ignore[index]
+    return Scope(
+        spec,
+        made.metadata.apply(lambda metadata: metadata.name or spec.name),
+        pulumi.ResourceOptions(provider=provider),
+    )
 
 
 def _common(spec: Deployment) -> dict[str, str]:
-    kept = ("name", "instance", "part-of", "version")
-    own = {f"app.kubernetes.io/{word}" for word in kept}
-    return {label: text for label, text in names.kubernetes_labels(spec, "gateway").items() if label in own}
+    """The labels of what belongs to no role."""
+    return {label: text for label, text in names.kubernetes_labels(spec, "gateway").items() if label != _ROLE}

@@ -11,7 +11,7 @@ from pulumi_kubernetes.networking import v1 as networking
 
 from stacks import names, reach
 from stacks.components.k8s.namespace import Scope
-from stacks.spec import Role
+from stacks.spec import ROLES, Role
 
 Peer = networking.NetworkPolicyPeerArgs
 
@@ -20,6 +20,7 @@ _NOT_INTERNET: Final = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16
 _NOT_INTERNET_6: Final = ("fc00::/7", "fe80::/10")
 # Where a node keeps a cache of the cluster's DNS when it has one (NodeLocal DNSCache).
 _NODE_DNS: Final = "169.254.20.10/32"
+_DNS: Final = LabelSelectorArgs(match_labels={"k8s-app": "kube-dns"})
 _NAMESPACE: Final = "kubernetes.io/metadata.name"
 
 
@@ -62,24 +63,17 @@ def _sorted(edges: Iterable[reach.Edge]) -> list[reach.Edge]:
 
 def peers(scope: Scope, party: reach.Party) -> list[Peer] | None:
     """None is everybody."""
-    match party:
-        case "clients":
-            return None
-        case "internet":
-            return [_block("0.0.0.0/0", _NOT_INTERNET), _block("::/0", _NOT_INTERNET_6)]
-        case "dns":
-            dns = LabelSelectorArgs(match_labels={"k8s-app": "kube-dns"})
-            return [Peer(namespace_selector=_namespace("kube-system"), pod_selector=dns), _block(_NODE_DNS)]
-        case "ingress":
-            return [Peer(namespace_selector=_namespace(scope.spec.kubernetes.ingress_namespace))]
-        case "external_postgres":
-            return _host(scope.spec.postgres.host)
-        case "external_redis":
-            return _host(scope.spec.redis.host)
-        case "operator":
-            return []
-        case _:
-            return [Peer(pod_selector=scope.selector(party))]
+    if party in ROLES:
+        return [Peer(pod_selector=scope.selector(party))]
+    others: dict[str, list[Peer] | None] = {
+        "clients": None,
+        "internet": [_block("0.0.0.0/0", _NOT_INTERNET), _block("::/0", _NOT_INTERNET_6)],
+        "dns": [Peer(namespace_selector=_namespace("kube-system"), pod_selector=_DNS), _block(_NODE_DNS)],
+        "ingress": [Peer(namespace_selector=_namespace(scope.spec.kubernetes.ingress_namespace))],
+        "external_postgres": _host(scope.spec.postgres.host),
+        "external_redis": _host(scope.spec.redis.host),
+    }
+    return others[party]
 
 
 def _host(host: str) -> list[Peer] | None:

@@ -12,7 +12,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from stacks import names
 from stacks.components.k8s.namespace import Scope
-from stacks.sizes import Size
+from stacks.sizes import Change, Size
 from stacks.spec import Role
 from stacks.units import kubernetes_cpu, kubernetes_memory
 
@@ -21,7 +21,7 @@ USERS: Final[Mapping[Role, int]] = MappingProxyType(
     {"gateway": 10001, "balancer": 10099, "postgres": 10999, "redis": 10998, "prometheus": 65534, "grafana": 10472}
 )
 # What containers with a claim may write besides it: logs and scratch folders.
-BESIDES_MIB: Final = 512
+BESIDES: Final = Change(disk=512)
 _SCRATCH_MIB: Final = 64
 _HOST: Final = "kubernetes.io/hostname"
 _ZONE: Final = "topology.kubernetes.io/zone"
@@ -41,6 +41,14 @@ class Volume(NamedTuple):
         return core.VolumeMountArgs(
             name=self.name, mount_path=self.path, sub_path=self.sub_path, read_only=self.read_only
         )
+
+
+class Often(NamedTuple):
+    """How often is asked, how long is waited for an answer (both seconds), and how many may be missing."""
+
+    period: int
+    timeout: int
+    failures: int
 
 
 class Program(NamedTuple):
@@ -70,8 +78,23 @@ def scratch(name: str, path: str, mib: int = _SCRATCH_MIB) -> Volume:
     return Volume(name, path, core.VolumeArgs(name=name, empty_dir=empty), read_only=False)
 
 
-def http_get(path: str, port: str, **figures: int) -> core.ProbeArgs:
-    return core.ProbeArgs(http_get=core.HTTPGetActionArgs(path=path, port=port), **figures)
+def http_get(path: str, often: Often, port: str = "http") -> core.ProbeArgs:
+    return core.ProbeArgs(
+        http_get=core.HTTPGetActionArgs(path=path, port=port),
+        period_seconds=often.period,
+        timeout_seconds=often.timeout,
+        failure_threshold=often.failures,
+    )
+
+
+def run(command: Sequence[str], often: Often) -> core.ProbeArgs:
+    """In the container."""
+    return core.ProbeArgs(
+        exec_=core.ExecActionArgs(command=[*command]),
+        period_seconds=often.period,
+        timeout_seconds=often.timeout,
+        failure_threshold=often.failures,
+    )
 
 
 def service_account(scope: Scope, role: Role) -> None:
@@ -91,7 +114,8 @@ def template(
     pull = scope.spec.images.pull_secret
     return core.PodTemplateSpecArgs(
         metadata=ObjectMetaArgs(
-            labels=names.kubernetes_labels(scope.spec, program.role), annotations=dict(annotations) if annotations else None
+            labels=names.kubernetes_labels(scope.spec, program.role),
+            annotations=dict(annotations) if annotations else None,
         ),
         spec=core.PodSpecArgs(
             service_account_name=names.object_name(program.role),

@@ -12,7 +12,7 @@ from pulumi_kubernetes.core import v1 as core
 from stacks import names, ports, stores
 from stacks.components.k8s import mounts
 from stacks.components.k8s.namespace import Scope
-from stacks.components.k8s.pod import BESIDES, USERS, Program, Volume, scratch
+from stacks.components.k8s.pod import BESIDES, USERS, Often, Program, Volume, run, scratch
 from stacks.components.k8s.workload import CLAIM, service, stateful_set
 from stacks.files import File
 
@@ -30,7 +30,7 @@ def postgres(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Input
     passwd = f"{names.DATABASE}:x:{USERS['postgres']}:{USERS['postgres']}::/nonexistent:/usr/sbin/nologin\n"
     core.ConfigMap(name, metadata=scope.metadata(name, "postgres"), data={_PASSWD: passwd}, opts=scope.options)
     service(scope, "postgres", {"postgres": ports.POSTGRES})
-    answers = core.ExecActionArgs(command=list(stores.postgres_health(spec)))
+    health = stores.postgres_health(spec)
     program = Program(
         role="postgres",
         image=image,
@@ -45,9 +45,9 @@ def postgres(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Input
         ],
         args=stores.postgres_arguments(spec),
         env=[core.EnvVarArgs(name=key, value=value) for key, value in sorted(stores.postgres_environment().items())],
-        started=core.ProbeArgs(exec_=answers, period_seconds=2, timeout_seconds=2, failure_threshold=_START_SECONDS // 2),
-        live=core.ProbeArgs(exec_=answers, period_seconds=10, timeout_seconds=5, failure_threshold=6),
-        ready=core.ProbeArgs(exec_=answers, period_seconds=5, timeout_seconds=2, failure_threshold=2),
+        started=run(health, Often(2, 2, _START_SECONDS // 2)),
+        live=run(health, Often(10, 5, 6)),
+        ready=run(health, Often(5, 2, 2)),
         grace_seconds=_GRACE_SECONDS,
     )
     return stateful_set(scope, program, spec.size("postgres").disk, mounts.sums(files, salt, {_PASSWD: passwd}))

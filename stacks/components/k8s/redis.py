@@ -7,12 +7,11 @@ from typing import Final
 
 import pulumi
 from pulumi_kubernetes.apps import v1 as apps
-from pulumi_kubernetes.core import v1 as core
 
 from stacks import ports, stores
 from stacks.components.k8s import mounts
 from stacks.components.k8s.namespace import Scope
-from stacks.components.k8s.pod import BESIDES, Program, Volume
+from stacks.components.k8s.pod import BESIDES, Often, Program, Volume, run
 from stacks.components.k8s.workload import CLAIM, service, stateful_set
 from stacks.files import File
 
@@ -23,7 +22,7 @@ _START_SECONDS: Final = 120
 def redis(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Input[str]) -> apps.StatefulSet:
     spec = scope.spec
     service(scope, "redis", {"redis": ports.REDIS})
-    answers = core.ExecActionArgs(command=list(stores.redis_health(spec)))
+    health = stores.redis_health(spec)
     program = Program(
         role="redis",
         image=image,
@@ -31,8 +30,8 @@ def redis(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Input[st
         ports={"redis": ports.REDIS},
         volumes=[Volume(CLAIM, stores.REDIS_VOLUME, read_only=False), *mounts.volumes("redis", files)],
         args=stores.redis_arguments(),
-        started=core.ProbeArgs(exec_=answers, period_seconds=2, timeout_seconds=2, failure_threshold=_START_SECONDS // 2),
-        live=core.ProbeArgs(exec_=answers, period_seconds=10, timeout_seconds=5, failure_threshold=6),
-        ready=core.ProbeArgs(exec_=answers, period_seconds=5, timeout_seconds=2, failure_threshold=2),
+        started=run(health, Often(2, 2, _START_SECONDS // 2)),
+        live=run(health, Often(10, 5, 6)),
+        ready=run(health, Often(5, 2, 2)),
     )
     return stateful_set(scope, program, spec.size("redis").disk, mounts.sums(files, salt))

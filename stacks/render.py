@@ -1,0 +1,134 @@
+"""The objects of a deployment as YAML, for `kubectl apply --server-side -f -`, for review, for a repository of manifests.
+
+The program itself is run, without an engine and without the provider's plugin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import pulumi
+import yaml
+from pulumi.runtime import rpc
+
+from stacks import kubernetes
+from stacks.components.k8s.mounts import SECRETS_SUM
+from stacks.secrets import Secrets, required
+from stacks.spec import Deployment
+
+NOTE: Final = "The Secrets veloz-secrets and veloz-tls are left out; without them no pod starts."
+# What an object needs comes before it.
+_ORDER: Final = (
+    "Namespace",
+    "ServiceAccount",
+    "NetworkPolicy",
+    "Secret",
+    "ConfigMap",
+    "Service",
+    "StatefulSet",
+    "Deployment",
+    "PodDisruptionBudget",
+    "HorizontalPodAutoscaler",
+    "Ingress",
+)
+_KUBERNETES: Final = "kubernetes:"
+_SECONDS: Final = 60
+
+
+def render(spec: Deployment, secrets: Secrets | None, image: str) -> str:
+    """`secrets` None: all but the Secrets. The same description gives the same text."""
+    given = secrets or Secrets(**dict.fromkeys(required(spec), "none"))
+    objects = _objects(lambda: kubernetes.deploy(spec, given, image))
+    if secrets is None:
+        objects = [_without_sum(found) for found in objects if found["kind"] != "Secret"]
+    return "---\n".join(_text(found) for found in sorted(objects, key=_place))
+
+
+def _place(found: dict[str, Any]) -> tuple[int, str]:
+    return _ORDER.index(found["kind"]), found["metadata"]["name"]
+
+
+def _without_sum(found: dict[str, Any]) -> dict[str, Any]:
+    """There is nothing to sum."""
+    annotations = found.get("spec", {}).get("template", {}).get("metadata", {}).get("annotations", {})
+    annotations.pop(SECRETS_SUM, None)
+    return found
+
+
+class _Collector(pulumi.runtime.Mocks):
+    """Answers with what was declared."""
+
+    def __init__(self) -> None:
+        self.objects: list[dict[str, Any]] = []
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        if args.typ.startswith(_KUBERNETES):
+            self.objects.append(_plain(args.inputs))
+        return args.name, args.inputs
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        raise NotImplementedError(args.token)
+
+
+def _objects(program: Callable[[], object]) -> list[dict[str, Any]]:
+    """Pulumi keeps its state in context variables: the program has a thread with an empty context and a loop of its own."""
+    collector = _Collector()
+    raised: list[BaseException] = []
+
+    def declare() -> None:
+        program()
+
+    def run() -> None:
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        try:
+            pulumi.runtime.set_mocks(collector, project="veloz", stack="render", preview=False)
+            pulumi.runtime.test(declare)()
+        except BaseException as error:  # noqa: BLE001 (raised again below)
+            raised.append(error)
+        finally:
+            loop.close()
+
+    thread = threading.Thread(target=contextvars.Context().run, args=(run,), daemon=True)
+    thread.start()
+    thread.join(_SECONDS)
+    if thread.is_alive():
+        raise TimeoutError(f"the program did not end within {_SECONDS} s")
+    if raised:
+        raise raised[0]
+    return collector.objects
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 (JSON)
+    """Without the marks of secrets; whole numbers as such, which in the engine's messages are all floats."""
+    if isinstance(value, dict):
+        if value.get(rpc._special_sig_key) == rpc._special_secret_sig:  # noqa: SLF001 (nowhere public)
+            return _plain(value["value"])
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as such, and no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401, ARG002
+        return True
+
+
+def _represent(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Dumper.add_representer(str, _represent)
+
+
+def _text(found: dict[str, Any]) -> str:
+    first = ("apiVersion", "kind", "metadata")
+    ordered = {name: found[name] for name in first} | {name: found[name] for name in sorted(found) if name not in first}
+    return yaml.dump(ordered, Dumper=_Dumper, sort_keys=False, width=10_000)
