@@ -7,6 +7,7 @@ MAKEFLAGS += --no-builtin-rules
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 VENV := .venv
 BIN := $(VENV)/bin
+CHECKERS := $(VENV)/checkers
 # The first interpreter that is new enough; PYTHON=… overrides.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
@@ -37,16 +38,27 @@ INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/pytho
 $(VENV)/.run: pyproject.toml requirements.lock | $(BIN)/uv
 	@$(INSTALL) --extra app --extra local && touch $@
 
-$(VENV)/.test: pyproject.toml requirements.lock | $(BIN)/uv
-	@$(INSTALL) --extra app --extra local --extra test && touch $@ $(VENV)/.run
+$(VENV)/.deploy: pyproject.toml requirements.lock | $(BIN)/uv
+	@$(INSTALL) --extra app --extra local --extra deploy && touch $@ $(VENV)/.run
+
+$(VENV)/.test: pyproject.toml requirements.lock $(CHECKERS)/.done | $(BIN)/uv
+	@$(INSTALL) --extra app --extra local --extra deploy --extra test && touch $@ $(VENV)/.run $(VENV)/.deploy
+
+# Checkov and SSLyze want older libraries than Pulumi does, so they have an environment of their own.
+$(CHECKERS)/.done: .ci/checkers.lock | $(BIN)/uv
+	@[ -x $(CHECKERS)/bin/python ] || $(PYTHON) -m venv --without-pip $(CHECKERS)
+	@$(BIN)/uv pip install --quiet --python $(CHECKERS)/bin/python --require-hashes -r .ci/checkers.lock && touch $@
 
 .PHONY: setup
 setup: $(VENV)/.test ## install what `make run` and `make test` need into .venv
 
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
+
 .PHONY: lock
-lock: $(BIN)/uv ## write requirements.lock anew from pyproject.toml (UPGRADE=1 takes newer versions)
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes --no-header --no-annotate \
-		--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) -o requirements.lock pyproject.toml
+lock: $(BIN)/uv ## write the locks anew from pyproject.toml and .ci/checkers.in (UPGRADE=1 takes newer versions)
+	@$(COMPILE) --all-extras -o requirements.lock pyproject.toml
+	@$(COMPILE) -o .ci/checkers.lock .ci/checkers.in
 
 .PHONY: engine
 engine: $(VENV)/.run ## build the release engine

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 CONFIG_KEY: Final = "secrets"
 RANDOM: Final = ("postgres_password", "redis_password", "api_key", "cluster_secret", "grafana_password")
-_REMEDIES: Final[Mapping[str, str]] = {"generated": "run `make init STACK=…`, which makes it"}
 
 
 class Config(Protocol):
@@ -104,7 +103,9 @@ def problems(given: Any, spec: Deployment) -> list[Refusal]:  # noqa: ANN401 - w
     if not isinstance(given, Mapping):
         return [Refusal(path, None, "must be an object of names and secrets", "run `make init STACK=…`")]
     found = [
-        Refusal(f"{path}.{name}", None, "is missing", remedy(name, spec)) for name in required(spec) if not given.get(name)
+        Refusal(f"{path}.{name}", None, "is missing", remedy(name, spec))
+        for name in required(spec)
+        if not given.get(name)
     ]
     for name in given:
         if name not in NAMES:

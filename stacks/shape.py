@@ -24,7 +24,7 @@ def problems(kind: Any, value: object, path: str = "") -> Iterator[Refusal]:  # 
     if isinstance(info, msgspec.inspect.StructType):
         yield from _struct(info, value, path)
     elif isinstance(info, msgspec.inspect.DictType) and isinstance(value, Mapping):
-        yield from _mapping(kind, info, value, path)
+        yield from _mapping(kind, value, path)
     else:
         yield from _leaf(kind, info, value, path)
 
@@ -46,7 +46,7 @@ def _struct(info: msgspec.inspect.StructType, value: object, path: str) -> Itera
             yield Refusal(_join(path, name), None, "is required", f"it {_words(field.type)}")
 
 
-def _mapping(kind: Any, info: msgspec.inspect.DictType, value: Mapping[Any, Any], path: str) -> Iterator[Refusal]:  # noqa: ANN401
+def _mapping(kind: Any, value: Mapping[Any, Any], path: str) -> Iterator[Refusal]:  # noqa: ANN401
     keys, values = _arguments(kind)
     for name in value:
         try:

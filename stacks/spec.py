@@ -149,7 +149,9 @@ class Docker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     host: Annotated[str, Meta(pattern=r"^(|(unix|tcp|ssh)://[!-~]+)\Z", description="empty: the docker command's")] = ""
     subnet: Network = "10.213.0.0/20"
-    capacity: Annotated[Capacity | None, Meta(description="of the host; when it is given, all containers must fit")] = None
+    capacity: Annotated[Capacity | None, Meta(description="of the host; when it is given, all containers must fit")] = (
+        None
+    )
 
 
 class Kubernetes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
