@@ -1,0 +1,39 @@
+"""How the image of a deployment is built and what it is called: a pure function of the description and the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from app import __version__
+from stacks.images.context import context_digest
+from stacks.spec import Deployment
+
+Target: TypeAlias = Literal["gateway", "single"]
+REPOSITORIES: Final[Mapping[Target, str]] = {"gateway": "veloz", "single": "veloz-single"}
+_DIGITS = 12
+
+
+class Recipe(NamedTuple):
+    """`tag` names what is in it: other sources or another base image give another tag, and nothing else does."""
+
+    target: Target
+    tag: str
+    arguments: dict[str, str]
+
+
+def target(spec: Deployment) -> Target:
+    return "single" if spec.topology == "single" else "gateway"
+
+
+def recipe(spec: Deployment, files: Mapping[str, bytes], version: str = __version__) -> Recipe:
+    digest = context_digest(files, spec.images.python)
+    repository = "/".join(filter(None, [spec.images.registry, REPOSITORIES[target(spec)]]))
+    # What the network of the builder asks for may differ from machine to machine; the image does not.
+    arguments = {
+        **spec.images.build_args,
+        "PYTHON_IMAGE": spec.images.python,
+        "VERSION": version,
+        "REVISION": digest,
+    }
+    return Recipe(target(spec), f"{repository}:{version}-{digest[:_DIGITS]}", arguments)
