@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pulumi
 
 CONFIG_KEY: Final = "secrets"
+_PAIRS: Final = (("binance_api_key", "binance_api_secret"), ("registry_username", "registry_password"))
 RANDOM: Final = ("postgres_password", "redis_password", "api_key", "cluster_secret", "grafana_password")
 
 
@@ -50,7 +51,8 @@ def required(spec: Deployment) -> tuple[str, ...]:
 def optional(spec: Deployment) -> tuple[str, ...]:
     """The names that may be given besides."""
     authority = ("tls_ca",) if spec.edge.tls.source == "provided" else ()
-    return (*authority, "admin_password", "binance_api_key", "binance_api_secret")
+    registry = ("registry_username", "registry_password") if spec.images.registry and not spec.images.veloz else ()
+    return (*authority, "admin_password", "binance_api_key", "binance_api_secret", *registry)
 
 
 def random_names(spec: Deployment) -> tuple[str, ...]:
@@ -75,6 +77,8 @@ class Secrets:
     tls_certificate: pulumi.Input[str] | None = None
     tls_key: pulumi.Input[str] | None = None
     tls_ca: pulumi.Input[str] | None = None
+    registry_username: pulumi.Input[str] | None = None
+    registry_password: pulumi.Input[str] | None = None
 
     def __repr__(self) -> str:
         return f"Secrets({', '.join(name for name in NAMES if getattr(self, name) is not None)})"
@@ -112,10 +116,10 @@ def problems(given: Any, spec: Deployment) -> list[Refusal]:  # noqa: ANN401 - w
             found.append(Refusal(f"{path}.{name}", None, f"is not one of {', '.join(NAMES)}", "remove it"))
         elif not isinstance(given[name], str):
             found.append(Refusal(f"{path}.{name}", None, "must be text", remedy(name, spec)))
-    pair = ("binance_api_key", "binance_api_secret")
-    if len(there := [name for name in pair if given.get(name)]) == 1:
-        other = next(name for name in pair if name not in there)
-        found.append(Refusal(f"{path}.{other}", None, f"is missing beside {there[0]}", remedy(other, spec)))
+    for pair in _PAIRS:
+        if len(there := [name for name in pair if given.get(name)]) == 1:
+            other = next(name for name in pair if name not in there)
+            found.append(Refusal(f"{path}.{other}", None, f"is missing beside {there[0]}", remedy(other, spec)))
     return found
 
 
