@@ -1,6 +1,7 @@
 """The load balancer before several gateways: one description, an nginx or a HAProxy configuration.
 
 Limits and time limits are the gateway's own, so that neither side believes something else of the other.
+Clients speak HTTP/1.1 (docs/architecture.md has the reason).
 """
 
 from __future__ import annotations
@@ -9,30 +10,35 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from msgspec import Meta
 
-from app.errors import ExecutionUnavailable, NotFound, Unknown
-from app.middleware import MAX_HEAD, HeadersTooLarge
-from app.operation import MAX_BODY, BadRequest, PayloadTooLarge, RequestTimeout
+from app.middleware import MAX_HEAD
+from app.operation import MAX_BODY
 from app.settings import Settings
+from stacks import answers, tls
+from stacks.tls import Name, Port, Tls
 
 Kind: TypeAlias = Literal["nginx", "haproxy"]
 Version: TypeAlias = tuple[int, ...]
 Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:_-]{1,253}\Z")]
-Port = Annotated[int, Meta(ge=1, le=65_535)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
 
 TEMPLATES: Final[Mapping[Kind, str]] = MappingProxyType({"nginx": "nginx.conf", "haproxy": "haproxy.cfg"})
+# What the balancer's own listener answers with 200.
+HEALTH_PATH: Final = "/health/live"
+
 _GATEWAY: Final[Mapping[str, Any]] = MappingProxyType({f.name: f.default for f in msgspec.structs.fields(Settings)})
 # From a gateway's own deadline to the balancer's: for its answer `unknown` to arrive. R13 leaves 3 s for both.
 _MARGIN = 0.8
 # HAProxy counts the line that ends the headers.
 _HEAD_END = 2
+# `server … resolve` outside the commercial edition.
+_NGINX_RESOLVES: Final = (1, 27, 3)
 
 
 class BalancerError(Exception):
@@ -51,12 +57,46 @@ class Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return endpoint(self.host, self.port)
 
 
+class Discovery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Gateways that come and go: all the addresses that DNS has for a name."""
+
+    name: Name
+    port: Port
+    most: Annotated[int, Meta(ge=1, le=100, description="addresses at a time; HAProxy has a place for each")]
+    nameserver: Annotated[
+        str, Meta(pattern=r"^[A-Za-z0-9.:-]{0,253}\Z", description="empty: those of /etc/resolv.conf, HAProxy only")
+    ] = ""
+    nameserver_port: Port = 53
+
+    @property
+    def address(self) -> str:
+        return endpoint(self.name, self.port)
+
+    @property
+    def resolver(self) -> str:
+        return endpoint(self.nameserver, self.nameserver_port)
+
+
+class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A listener of the balancer's own, for those who watch it; no client reaches it."""
+
+    host: Host = "127.0.0.1"
+    port: Port
+
+    @property
+    def address(self) -> str:
+        return endpoint(self.host, self.port)
+
+
 class Balancer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Durations are seconds, sizes bytes. The fields that are named as a gateway's setting have its value."""
 
-    gateways: Annotated[tuple[Server, ...], Meta(min_length=1, max_length=100)]
+    gateways: Annotated[tuple[Server, ...], Meta(max_length=100)] = ()
+    discovery: Annotated[Discovery | None, Meta(description="in the place of a list of gateways")] = None
     host: Host = "127.0.0.1"
     port: Port
+    tls: Tls | None = None
+    health: Health | None = None
     proxies: Annotated[
         tuple[str, ...], Meta(description="networks before this balancer; their last X-Forwarded-For entry is believed")
     ] = ()
@@ -90,6 +130,21 @@ class Balancer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return endpoint(self.host, self.port)
 
     @property
+    def secure_address(self) -> str:
+        """Where clients come with TLS."""
+        return endpoint(self.host, self.tls.port) if self.tls else ""
+
+    @property
+    def plain_connections(self) -> int:
+        """Of clients that are to be sent to TLS."""
+        return max(1, self.connections // 8) if self.tls else 0
+
+    @property
+    def open_files(self) -> int:
+        """Of a process: each client may have a gateway's connection beside its own; and as many for a body in a file."""
+        return 4 * self.connections + 256
+
+    @property
     def answer_timeout(self) -> float:
         """A gateway that says nothing for so long hangs."""
         return self.order_timeout + _MARGIN
@@ -105,38 +160,6 @@ class Balancer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return 0.7 * self.drain_linger
 
 
-class Refusal(NamedTuple):
-    """What the balancer itself answers, in the envelope of the API."""
-
-    status: int
-    code: str
-    message: str
-
-
-NOT_SENT: Final = Refusal(
-    ExecutionUnavailable.status,
-    ExecutionUnavailable.code,
-    "no gateway could be reached, so none has the request; try again",
-)
-NO_ANSWER: Final = Refusal(
-    Unknown.status,
-    Unknown.code,
-    "the gateway gave no answer; ask again with the same client_order_id for what became of it",
-)
-
-
-def refusals(model: Balancer) -> dict[int, Refusal]:
-    """What is refused before a gateway sees it, by status."""
-    every = (
-        Refusal(BadRequest.status, BadRequest.code, "the request is not HTTP"),
-        Refusal(NotFound.status, NotFound.code, "there is nothing at this path; /api/openapi.json lists what there is"),
-        Refusal(RequestTimeout.status, RequestTimeout.code, "the request did not arrive in time"),
-        Refusal(PayloadTooLarge.status, PayloadTooLarge.code, f"the body has more than {model.max_body} bytes"),
-        Refusal(HeadersTooLarge.status, HeadersTooLarge.code, f"the headers have more than {model.max_head} bytes"),
-    )
-    return {int(refusal.status): refusal for refusal in every}
-
-
 def endpoint(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -148,6 +171,8 @@ def render(model: Balancer, kind: Kind, version: Version = ()) -> str:
     """
     for problem in problems(model):
         raise BalancerError(problem)
+    if kind == "nginx" and model.discovery:
+        _check_resolves(model.discovery, version)
     environment = Environment(  # noqa: S701 (not HTML; every text in the model has a pattern)
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=StrictUndefined,
@@ -160,11 +185,29 @@ def render(model: Balancer, kind: Kind, version: Version = ()) -> str:
     return template.render(
         b=model,
         version=version,
-        refusals=refusals(model),
-        not_sent=NOT_SENT,
-        no_answer=NO_ANSWER,
+        refusals=answers.refusals(model),
+        not_sent=answers.NOT_SENT,
+        no_answer=answers.NO_ANSWER,
+        no_length=answers.NO_LENGTH,
+        plain=answers.PLAIN,
+        allow=answers.ALLOW,
+        health_path=HEALTH_PATH,
+        ciphers=":".join(tls.CIPHERS),
+        ciphersuites=":".join(tls.CIPHERSUITES),
+        curves=":".join(tls.CURVES),
         max_head=model.max_head + _HEAD_END,
     )
+
+
+def _check_resolves(discovery: Discovery, version: Version) -> None:
+    if version < _NGINX_RESOLVES:
+        found = ".".join(map(str, version)) or "of an unknown version"
+        raise BalancerError(
+            f"nginx {found} cannot follow the gateways of {discovery.name} in DNS, 1.27.3 is the first that can. "
+            "Use a newer one, or HAProxy."
+        )
+    if not discovery.nameserver:
+        raise BalancerError("discovery: nginx reads no /etc/resolv.conf. Name a nameserver.")
 
 
 def milliseconds(seconds: float) -> str:
@@ -179,12 +222,17 @@ def problems(model: Balancer) -> Iterator[str]:
     except msgspec.ValidationError as error:
         yield f"The balancer's description is not valid: {error}. Correct that field."
         return
+    if bool(model.gateways) == (model.discovery is not None):
+        yield "A balancer has gateways or a discovery: one of the two. Give one."
     for what, values in (
         ("name", [server.name for server in model.gateways]),
         ("address", [server.address for server in model.gateways]),
     ):
         for value in sorted({value for value in values if values.count(value) > 1}):
             yield f"Two gateways have the {what} {value}; each needs its own. Change one."
+    taken = [model.port, *(part.port for part in (model.tls, model.health) if part)]
+    for port in sorted({port for port in taken if taken.count(port) > 1}):
+        yield f"Two listeners of the balancer have the port {port}; each needs its own. Change one."
     for network in model.proxies:
         try:
             everybody = ipaddress.ip_network(network).prefixlen == 0
