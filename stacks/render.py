@@ -35,6 +35,7 @@ _ORDER: Final = (
     "HorizontalPodAutoscaler",
     "Ingress",
 )
+_FIRST: Final = ("apiVersion", "kind", "metadata", "name")
 _KUBERNETES: Final = "kubernetes:"
 _SECONDS: Final = 60
 
@@ -129,6 +130,11 @@ _Dumper.add_representer(str, _represent)
 
 
 def _text(found: dict[str, Any]) -> str:
-    first = ("apiVersion", "kind", "metadata")
-    ordered = {name: found[name] for name in first} | {name: found[name] for name in sorted(found) if name not in first}
-    return yaml.dump(ordered, Dumper=_Dumper, sort_keys=False, width=10_000)
+    return yaml.dump(_sorted(found), Dumper=_Dumper, sort_keys=False, width=10_000)
+
+
+def _sorted(value: Any) -> Any:  # noqa: ANN401 (JSON)
+    """What an object is comes before what is in it; messages keep no order."""
+    if isinstance(value, dict):
+        return {name: _sorted(value[name]) for name in sorted(value, key=lambda name: (name not in _FIRST, name))}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value

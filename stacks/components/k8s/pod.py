@@ -39,7 +39,7 @@ class Volume(NamedTuple):
     @property
     def mount(self) -> core.VolumeMountArgs:
         return core.VolumeMountArgs(
-            name=self.name, mount_path=self.path, sub_path=self.sub_path, read_only=self.read_only
+            name=self.name, mount_path=self.path, sub_path=self.sub_path, read_only=self.read_only or None
         )
 
 

@@ -91,7 +91,7 @@ def service(
         spec=core.ServiceSpecArgs(
             type="ClusterIP",
             cluster_ip="None" if headless else None,
-            publish_not_ready_addresses=unready,
+            publish_not_ready_addresses=unready or None,
             selector=names.selector(scope.spec, role),
             ports=[
                 core.ServicePortArgs(name=port, port=number, target_port=number, protocol="TCP")
