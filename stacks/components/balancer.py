@@ -14,16 +14,15 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from stacks import names, ports
-from stacks.balancer import TEMPLATES, Kind, render
+from stacks import edge, names
+from stacks.balancer import TEMPLATES, Kind
 from stacks.components.container import Part, container, tmpfs, ulimits
 from stacks.components.files import Carrier, carrier
 from stacks.components.network import Ground, labels
-from stacks.edge import balancer as described
 from stacks.files import File
 from stacks.reach import published
 from stacks.secrets import Secrets
-from stacks.spec import Role
+from stacks.spec import Deployment, Role
 from stacks.units import docker_cpus, docker_memory
 
 _ROLE: Final[Role] = "balancer"
@@ -34,25 +33,22 @@ _USERS: Final[dict[Kind, str]] = {"nginx": "101:101", "haproxy": "99:99"}
 _STOP: Final[dict[Kind, str]] = {"nginx": "SIGQUIT", "haproxy": "SIGUSR1"}
 # For requests under way; who follows a stream comes back.
 _STOP_SECONDS: Final = 10
-# Any answer will do: whether gateways can serve is not the balancer's health.
-_ASK: Final = 'exec 3<>/dev/tcp/{host}/{port} && printf "GET / HTTP/1.0\\r\\n\\r\\n" >&3 && read -r -t 2 line <&3 && [[ $line == HTTP/* ]]'
 
 
 def balancer(ground: Ground, secrets: Secrets, after: Sequence[pulumi.Resource]) -> docker.Container:
     """`after`: the gateways; a new one is there before requests are sent to it."""
     spec = ground.spec
-    kind = _kind(ground)
+    kind = edge.kind(spec)
     image = spec.images.nginx if kind == "nginx" else spec.images.haproxy
-    files = carrier(ground, _ROLE, _ROLE, image, _files(ground, kind, secrets), after)
+    files = carrier(ground, _ROLE, _ROLE, image, _files(spec, secrets), after)
     tested = _test(ground, kind, image, files)
-    ask = _ASK.format(host=names.listen(spec, _ROLE), port=ports.BALANCER_HTTP)
     part = Part(
         name=_ROLE,
         role=_ROLE,
         image=image,
         size=spec.size(_ROLE),
         user=_USERS[kind],
-        health=("bash", "-c", ask),
+        health=edge.PROBE,
         entrypoint=("sh", f"{_CONFIG}/watch.sh", kind),
         files=files,
         follows_files=False,
@@ -65,19 +61,10 @@ def balancer(ground: Ground, secrets: Secrets, after: Sequence[pulumi.Resource])
     return container(ground, part, [*after, tested])
 
 
-def _kind(ground: Ground) -> Kind:
-    kind = ground.spec.edge.kind
-    if kind == "ingress":
-        raise ValueError("edge.kind: ingress is Kubernetes'")  # stacks.checks refuses that
-    return kind
-
-
-def _files(ground: Ground, kind: Kind, secrets: Secrets) -> list[File]:
-    files = [
-        File(f"{_CONFIG}/{TEMPLATES[kind]}", render(described(ground.spec), kind)),
-        File(f"{_CONFIG}/watch.sh", _WATCH.read_text(encoding="utf-8")),
-    ]
-    if ground.spec.encrypted:
+def _files(spec: Deployment, secrets: Secrets) -> list[File]:
+    name, text = edge.configuration(spec)
+    files = [File(f"{_CONFIG}/{name}", text), File(f"{_CONFIG}/watch.sh", _WATCH.read_text(encoding="utf-8"))]
+    if spec.encrypted:
         if secrets.tls_certificate is None or secrets.tls_key is None:
             raise ValueError("the certificate's secrets are missing")  # Secrets.from_config refuses that
         files.append(File(f"{_CONFIG}/tls.crt", secrets.tls_certificate, secret=True))
@@ -117,7 +104,7 @@ def _test(ground: Ground, kind: Kind, image: pulumi.Input[str], files: Carrier) 
         memory=memory,
         memory_swap=memory,
         cpus=docker_cpus(size.cpu),
-        ulimits=ulimits(spec, 0),
+        ulimits=ulimits(spec),
         labels=labels(names.labels(spec, _ROLE)),
         opts=ground.options(depends_on=[files.container], replace_with=[files.container]),
     )

@@ -48,7 +48,6 @@ class Part:
     scratch: Sequence[str] = ("/tmp",)  # noqa: S108 - the container's own
     published: Sequence[Published] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
-    processes: int = 0
     shared_memory: int | None = None
     start_seconds: int = 60
     stop_seconds: int = 30
@@ -86,7 +85,7 @@ def container(ground: Ground, part: Part, after: Sequence[pulumi.Resource] = ())
         memory_swap=memory,
         cpus=docker_cpus(part.size.cpu),
         shm_size=part.shared_memory,
-        ulimits=ulimits(spec, part.processes),
+        ulimits=ulimits(spec),
         sysctls=dict(part.sysctls) or None,
         log_driver="json-file",
         log_opts={"max-size": f"{spec.limits.log_size}m", "max-file": str(spec.limits.log_files)},
@@ -111,13 +110,10 @@ def _options(ground: Ground, part: Part, after: Sequence[pulumi.Resource]) -> pu
     return ground.options(depends_on=[*after, *files], replace_with=files if part.follows_files else [])
 
 
-def ulimits(spec: Deployment, processes: int) -> list[docker.ContainerUlimitArgs]:
-    """The provider has no limit of processes a container; this one counts all of the user's, in all containers."""
-    count = processes or spec.limits.processes
-    return [
-        docker.ContainerUlimitArgs(name="nofile", soft=spec.limits.open_files, hard=spec.limits.open_files),
-        docker.ContainerUlimitArgs(name="nproc", soft=count, hard=count),
-    ]
+def ulimits(spec: Deployment) -> list[docker.ContainerUlimitArgs]:
+    """Of open files. The provider knows no limit of a container's processes, and `nproc` counts a user's in all of them."""
+    files = spec.limits.open_files
+    return [docker.ContainerUlimitArgs(name="nofile", soft=files, hard=files)]
 
 
 def tmpfs(user: str) -> str:

@@ -67,7 +67,7 @@ def carrier(
 def volume(ground: Ground, what: str, role: Role, *, data: bool = False) -> docker.Volume:
     """`data`: it is protected, and stays when all else goes."""
     return docker.Volume(
-        what,
+        f"volume-{what}",
         name=names.volume(ground.spec, what),
         labels=volume_labels(names.labels(ground.spec, role)),
         opts=ground.options(protect=True) if data else ground.options(),

@@ -49,8 +49,6 @@ def gateways(
             environment=variables(ground.spec, replica, given(secrets)),
             files=files,
             sysctls=ground.spec.limits.sysctls,
-            # One user's, over all of them.
-            processes=ground.spec.limits.processes * ground.spec.gateways.replicas,
             start_seconds=_START_SECONDS,
             stop_seconds=ground.spec.gateways.stop_grace,
         )

@@ -35,7 +35,6 @@ def postgres(ground: Ground, secrets: Secrets) -> docker.Container:
         data={stores.POSTGRES_VOLUME: volume(ground, "postgres-data", "postgres", data=True)},
         scratch=("/tmp", "/var/run/postgresql"),  # noqa: S108 - the container's own
         shared_memory=_SHARED_MEMORY_MIB,
-        processes=spec.limits.processes + spec.postgres.max_connections,
         stop_seconds=_STOP_SECONDS,
         stop_signal="SIGINT",
     )

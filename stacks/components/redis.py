@@ -28,7 +28,5 @@ def redis(ground: Ground, secrets: Secrets) -> docker.Container:
         command=stores.redis_arguments(),
         files=carrier(ground, "redis", "redis", image, stores.redis_files(spec, secrets)),
         data={stores.REDIS_VOLUME: volume(ground, "redis-data", "redis", data=True)},
-        # The number of its user is the one of postgres, and so their processes count together.
-        processes=spec.limits.processes + spec.postgres.max_connections,
     )
     return container(ground, part)

@@ -208,4 +208,5 @@ def _unmarked(value: object, where: Where, found: list[Where]) -> object:
         return {name: _unmarked(item, (*where, name), found) for name, item in value.items()}
     if isinstance(value, list):
         return [_unmarked(item, (*where, i), found) for i, item in enumerate(value)]
-    return value
+    # Every number travels as a float.
+    return int(value) if isinstance(value, float) and value.is_integer() else value

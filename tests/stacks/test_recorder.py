@@ -31,7 +31,7 @@ def test_inputs_dependencies_options_and_secrets_are_recorded() -> None:
     seen = record(program, configured(STACK, {"a": "hidden"}))
     container = seen.named("c")
     assert container.type == "docker:index/container:Container"
-    assert container.inputs["memory"] == 512
+    assert repr(container.inputs["memory"]) == "512"
     assert container.inputs["uploads"] == [{"file": "/run/a", "content": "hidden"}]
     assert container.secret("uploads", 0, "content")
     assert not container.secret("memory")
