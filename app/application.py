@@ -41,7 +41,7 @@ from app.ratelimit import Limiter
 from app.routes import OPERATIONS
 from app.runtime_config import RuntimeConfig
 from app.sessions import Sessions
-from app.settings import Settings
+from app.settings import CLOSE_TIMEOUT, Settings
 from app.streams import Streams
 from app.switch_watch import SwitchWatch
 from app.switches import Switches
@@ -50,8 +50,6 @@ _LOG = logging.getLogger("veloz")
 _RETRY = 0.5
 _HURRY_TIMEOUT = 5.0
 _QUIET_START = 5.0
-# aiohttp waits so long for handlers to end, and so long again after it told them to; with the drain at most 25 s.
-_CLOSE_TIMEOUT = 2.0
 
 
 # The lease as metrics: name, documentation, field of Standing.
@@ -199,7 +197,7 @@ def _runner(services: Services) -> EdgeRunner:
         keepalive_timeout=services.settings.keepalive_timeout,
         access_log=logs.ACCESS,
         access_log_class=logs.AccessLog,
-        shutdown_timeout=_CLOSE_TIMEOUT,
+        shutdown_timeout=CLOSE_TIMEOUT,
     )
 
 

@@ -16,9 +16,9 @@ from aiohttp import web
 
 from app.keys import Services
 from app.protocol import EdgeRunner
+from app.settings import LEAST_DRAIN
 
 _LOG = logging.getLogger("veloz")
-_LEAST = 1.0
 
 
 async def leave_to_others(services: Services, runner: EdgeRunner, site: web.TCPSite) -> float:
@@ -32,7 +32,7 @@ async def leave_to_others(services: Services, runner: EdgeRunner, site: web.TCPS
         return settings.drain_timeout
     deadline = time.monotonic() + settings.drain_timeout
     handed = await services.exchange.hand_over(settings.drain_timeout)
-    left = max(_LEAST, deadline - time.monotonic())
+    left = max(LEAST_DRAIN, deadline - time.monotonic())
     if not services.exchange.directory.others():
         return left
     if not handed:

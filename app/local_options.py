@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from app.embedded import POSTGRES_SETTINGS
-from app.settings import Settings
+from app.settings import EMBEDDED_CONNECTIONS, OWN_CONNECTIONS, Settings
 
 if TYPE_CHECKING:  # one gateway has no balancer and shall not wait for its imports
     from stacks.balancer import Kind
@@ -20,9 +20,6 @@ if TYPE_CHECKING:  # one gateway has no balancer and shall not wait for its impo
 HOST: Final = "127.0.0.1"
 MOST_GATEWAYS: Final = 8
 POOL: Final = "VELOZ_POSTGRES_POOL_MAX"
-# Beside its pool: what a gateway keeps its lease, writes the log and listens with, and what it migrates with at its start.
-_OWN_CONNECTIONS = 6
-_MOST_CONNECTIONS = 200
 
 
 class LocalError(Exception):
@@ -88,11 +85,11 @@ def postgres_settings(gateways: int, environ: Mapping[str, str]) -> dict[str, st
     default = next(field.default for field in msgspec.structs.fields(Settings) if field.name == "postgres_pool_max")
     text = environ.get(POOL) or str(default)
     pool = int(text) if text.isdecimal() else default  # what is wrong with it the gateway says
-    needed = (gateways + 1) * (pool + _OWN_CONNECTIONS)
-    if needed > _MOST_CONNECTIONS:
+    needed = (gateways + 1) * (pool + OWN_CONNECTIONS)
+    if needed > EMBEDDED_CONNECTIONS:
         raise LocalError(
             f"--gateways {gateways}: with {POOL}={pool} they need {needed} connections to PostgreSQL, of which there are "
-            f"{_MOST_CONNECTIONS} at most here. Choose fewer gateways, or a smaller pool."
+            f"{EMBEDDED_CONNECTIONS} at most here. Choose fewer gateways, or a smaller pool."
         )
     return {"max_connections": str(max(needed, int(POSTGRES_SETTINGS["max_connections"])))}
 

@@ -34,6 +34,14 @@ __all__ = ["VARIABLES", "Instrument", "Settings", "SettingsError", "load"]
 ROOT = Path(__file__).resolve().parent.parent
 API_KEY_FILE = Path("/etc/veloz/api_key")
 DEFAULT_PORT = 8080
+# Beside its pool: what a gateway keeps its lease, writes the log and listens with, and what it migrates with at its start.
+OWN_CONNECTIONS = 6
+# That a server which a gateway brings along has at most.
+EMBEDDED_CONNECTIONS = 200
+# A stop, beside drain_timeout and drain_linger: at least LEAST_DRAIN for orders in flight after a hand-over, then CLOSE_TIMEOUT
+# for handlers to end, and so long again after aiohttp told them to.
+LEAST_DRAIN = 1.0
+CLOSE_TIMEOUT = 2.0
 _MAX_SECRET_FILE = 4096
 _MAX_AMOUNT = Decimal(2**63 - 1).scaleb(-8)
 _WORD = r"^[A-Za-z0-9._:/-]{1,64}\Z"
@@ -185,6 +193,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def engine_path(self) -> Path:
         """The engine's executable."""
         return Path(self.engine) if self.engine else ROOT / "engine" / "build" / self.preset / "veloz_engine"
+
+    @property
+    def connections(self) -> int:
+        """To PostgreSQL, at most."""
+        return self.postgres_pool_max + OWN_CONNECTIONS
+
+    @property
+    def stop_seconds(self) -> float:
+        """From SIGTERM to the end, at most."""
+        return self.drain_timeout + LEAST_DRAIN + self.drain_linger + 2 * CLOSE_TIMEOUT
 
     @property
     def balances(self) -> dict[str, str]:

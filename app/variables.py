@@ -56,6 +56,9 @@ class Problem(Exception):
         shown = "" if value is None else f"={value if len(value) <= 80 else value[:80] + '…'!r}"  # noqa: PLR2004
         super().__init__(f"{name}{shown} {rule}; {remedy}")
         self.name = name
+        self.value = value
+        self.rule = rule
+        self.remedy = remedy
 
 
 class SettingsError(Exception):
@@ -94,6 +97,7 @@ def _variable(field: msgspec.structs.FieldInfo) -> Variable:
 
 
 def rule(info: msgspec.inspect.Type) -> str:  # noqa: PLR0911 - one for each type
+    """What a value of a type must be, in words."""
     match info:
         case msgspec.inspect.Metadata():
             return rule(info.type)

@@ -68,11 +68,29 @@ def _leaf(kind: Any, info: msgspec.inspect.Type, value: object, path: str) -> It
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError:
-        yield Refusal(path, value, rule(info), "correct it, or leave it out")
+        yield Refusal(path, value, _rule(info), "correct it, or leave it out")
 
 
 def _words(kind: Any) -> str:  # noqa: ANN401
-    return rule(msgspec.inspect.type_info(kind))
+    return _rule(msgspec.inspect.type_info(kind))
+
+
+def _rule(info: msgspec.inspect.Type) -> str:
+    """In words, for a file that has lists and absent values."""
+    match info:
+        case msgspec.inspect.Metadata():
+            return _rule(info.type)
+        case msgspec.inspect.VarTupleType() | msgspec.inspect.ListType():
+            return f"must be a list in which each entry {_rule(info.item_type)}"
+        case msgspec.inspect.DictType() | msgspec.inspect.StructType():
+            return "must be a mapping of names to values"
+        case msgspec.inspect.UnionType():
+            every = [_rule(one) for one in info.types if not isinstance(one, msgspec.inspect.NoneType)]
+            return "must be " + ", or ".join(words.removeprefix("must be ") for words in every)
+        case msgspec.inspect.StrType(pattern=None):
+            return "must be text"
+        case _:
+            return rule(info)
 
 
 def _join(path: str, name: object) -> str:

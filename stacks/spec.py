@@ -24,7 +24,8 @@ ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 Name = Annotated[str, Meta(pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?\Z")]
 Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:_-]{1,253}\Z")]
-Hostname = Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?\Z")]
+_DNS_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+Hostname = Annotated[str, Meta(max_length=253, pattern=rf"^{_DNS_LABEL}(\.{_DNS_LABEL})*\Z")]
 Address = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]{2,45}\Z")]
 Network = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]{2,45}/[0-9]{1,3}\Z")]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
@@ -136,7 +137,7 @@ SYSCTLS: Final = MappingProxyType(
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Of every container. `sysctls` are of the gateways' and the balancer's network namespaces."""
 
-    open_files: Annotated[int, Meta(ge=1024, le=1_048_576)] = 65_535
+    open_files: Annotated[int, Meta(ge=16_384, le=1_048_576, description="a balancer's worker needs 8,256")] = 65_535
     processes: Annotated[int, Meta(ge=64, le=32_768)] = 512
     log_size: Annotated[int, Meta(ge=1, le=10_240, description="MiB; then another file is begun")] = 10
     log_files: Annotated[int, Meta(ge=2, le=100)] = 5
@@ -226,9 +227,8 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             case "gateway":
                 return 1 if one else self.gateways.replicas
             case "balancer":
-                if one or self.edge.kind == "ingress":
-                    return 0
-                return self.edge.replicas if self.topology == "kubernetes" else 1
+                several = self.edge.replicas if self.topology == "kubernetes" else 1
+                return 0 if one or self.edge.kind == "ingress" else several
             case "postgres":
                 return int(self.postgres.store == "deployed")
             case "redis":

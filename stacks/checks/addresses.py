@@ -1,0 +1,53 @@
+"""Addresses and networks: what they must be, and that none of them is everybody."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Final
+
+from stacks.names import NETWORKS, SUBNET_PREFIX
+from stacks.refusals import Refusal
+from stacks.spec import Deployment
+
+# RFC 1918
+_PRIVATE: Final = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")))
+
+
+def problems(spec: Deployment) -> Iterator[Refusal]:
+    try:
+        ipaddress.ip_address(spec.edge.address)
+    except ValueError:
+        yield Refusal("edge.address", spec.edge.address, "must be an address", "write 127.0.0.1, or 0.0.0.0 for all")
+    for path, every in (("edge.proxies", spec.edge.proxies), ("kubernetes.pod_networks", spec.kubernetes.pod_networks)):
+        for number, network in enumerate(every):
+            yield from _believed(f"{path}[{number}]", network)
+    if spec.topology == "kubernetes" and not spec.kubernetes.pod_networks:
+        rule = "must name a network: requests of its pods are believed about clients' addresses"
+        yield Refusal("kubernetes.pod_networks", "[]", rule, "write the cluster's, e.g. [10.244.0.0/16]")
+    yield from _subnet(spec)
+
+
+def _believed(path: str, network: str) -> Iterator[Refusal]:
+    try:
+        everybody = ipaddress.ip_network(network).prefixlen == 0
+    except ValueError:
+        yield Refusal(path, network, "must be a network without host bits", "write e.g. 10.0.0.0/8")
+        return
+    if everybody:
+        yield Refusal(path, network, "must not be everybody: what they say of clients is believed", "name a network")
+
+
+def _subnet(spec: Deployment) -> Iterator[Refusal]:
+    path, text = "docker.subnet", spec.docker.subnet
+    remedy = "write e.g. 10.213.0.0/20"
+    try:
+        network = ipaddress.IPv4Network(text)
+    except ValueError:
+        yield Refusal(path, text, "must be an IPv4 network without host bits", remedy)
+        return
+    if not any(network.subnet_of(private) for private in _PRIVATE):
+        yield Refusal(path, text, "must be private (RFC 1918)", remedy)
+    if network.prefixlen > SUBNET_PREFIX:
+        rule = f"must be a /{SUBNET_PREFIX} or larger, for {len(NETWORKS)} networks of a /24"
+        yield Refusal(path, text, rule, remedy)

@@ -1,0 +1,98 @@
+"""What would have no effect is refused: who wrote it expects one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from stacks.refusals import Refusal
+from stacks.spec import Deployment, Docker, Edge, Images, Kubernetes, Monitoring, Postgres, Redis
+
+_KUBERNETES: Final = "concerns kubernetes alone"
+
+
+def problems(spec: Deployment) -> Iterator[Refusal]:
+    for path, fault in _without(spec):
+        value, default = _at(spec, path), _default(path)
+        if value != default:
+            yield Refusal(path, value, fault, "leave it out")
+    if spec.topology == "single":
+        yield from _single(spec)
+
+
+def _without(spec: Deployment) -> Iterator[tuple[str, str]]:
+    """Fields that do nothing in this deployment, and why."""
+    balancer = "needs a balancer of this deployment"
+    if spec.topology == "kubernetes":
+        yield from ((f"docker.{name}", "concerns single and compose alone") for name in Docker.__struct_fields__)
+        yield "edge.address", "concerns single and compose alone"
+    else:
+        yield from ((f"kubernetes.{name}", _KUBERNETES) for name in Kubernetes.__struct_fields__)
+        yield "edge.replicas", _KUBERNETES
+        yield "images.pull_secret", _KUBERNETES
+    if not spec.replicas("balancer"):
+        yield "edge.proxies", balancer
+        yield "edge.https_port", balancer
+    if spec.edge.kind == "ingress":
+        yield "edge.http_port", balancer
+        yield "edge.replicas", balancer
+    else:
+        yield from (
+            (f"kubernetes.{name}", "needs edge.kind ingress") for name in ("ingress_class", "ingress_namespace")
+        )
+    if spec.edge.tls.source != "issued":
+        yield "edge.tls.issuer", "needs edge.tls.source issued"
+    if not spec.monitoring.prometheus:
+        yield "monitoring.keep_days", "needs monitoring.prometheus"
+    if spec.postgres.store == "embedded":
+        yield "postgres.max_connections", "follows from the gateway's pool where PostgreSQL is embedded"
+    for store in ("postgres", "redis"):
+        if _at(spec, f"{store}.store") != "external":
+            yield f"{store}.host", f"needs {store}.store external"
+            yield f"{store}.port", f"needs {store}.store external"
+    if spec.images.veloz:
+        yield "images.registry", "has nothing to push beside images.veloz"
+
+
+def _single(spec: Deployment) -> Iterator[Refusal]:
+    if spec.gateways.replicas != 1:
+        yield Refusal(
+            "gateways.replicas",
+            spec.gateways.replicas,
+            "must be 1 in single",
+            "leave it out, or choose topology compose",
+        )
+    for name in ("prometheus", "grafana"):
+        if getattr(spec.monitoring, name):
+            path = f"monitoring.{name}"
+            yield Refusal(
+                path, True, "needs more than single's one container", "choose topology compose, or write false"
+            )
+
+
+def _at(spec: Deployment, path: str) -> Any:  # noqa: ANN401 - any field
+    value: Any = spec
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+_SECTIONS: Final[dict[str, msgspec.Struct]] = {
+    "docker": Docker(),
+    "edge": Edge(),
+    "images": Images(),
+    "kubernetes": Kubernetes(),
+    "monitoring": Monitoring(),
+    "postgres": Postgres(),
+    "redis": Redis(),
+}
+
+
+def _default(path: str) -> Any:  # noqa: ANN401 - any field
+    section, _, rest = path.partition(".")
+    value: Any = _SECTIONS[section]
+    for name in rest.split("."):
+        value = getattr(value, name)
+    return value
