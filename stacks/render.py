@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable
 from typing import Any, Final
 
-import pulumi
 import yaml
-from pulumi.runtime import rpc
+from google.protobuf import json_format
+from pulumi.runtime import mocks, rpc, settings, stack
+from pulumi.runtime.proto import resource_pb2
 
 from stacks import kubernetes
 from stacks.components.k8s.mounts import SECRETS_SUM
@@ -43,7 +43,7 @@ _SECONDS: Final = 60
 def render(spec: Deployment, secrets: Secrets | None, image: str) -> str:
     """`secrets` None: all but the Secrets. The same description gives the same text."""
     given = secrets or Secrets(**dict.fromkeys(required(spec), "none"))
-    objects = _objects(lambda: kubernetes.deploy(spec, given, image))
+    objects = _objects(spec, given, image)
     if secrets is None:
         objects = [_without_sum(found) for found in objects if found["kind"] != "Secret"]
     return "---\n".join(_text(found) for found in sorted(objects, key=_place))
@@ -60,39 +60,50 @@ def _without_sum(found: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-class _Collector(pulumi.runtime.Mocks):
-    """Answers with what was declared."""
+class _Monitor(mocks.MockMonitor):
+    """Answers with what was declared. Whatever the program asks of a provider is an error."""
 
     def __init__(self) -> None:
         self.objects: list[dict[str, Any]] = []
 
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        if args.typ.startswith(_KUBERNETES):
-            self.objects.append(_plain(args.inputs))
-        return args.name, args.inputs
+    def RegisterResource(  # noqa: N802 (gRPC's name)
+        self, request: resource_pb2.RegisterResourceRequest
+    ) -> resource_pb2.RegisterResourceResponse:
+        if request.type.startswith(_KUBERNETES):
+            self.objects.append(_plain(json_format.MessageToDict(request.object)))
+        return resource_pb2.RegisterResourceResponse(
+            urn=self.make_urn(request.parent, request.type, request.name),
+            id=request.name if request.custom else "",
+            object=request.object,
+        )
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
-        raise NotImplementedError(args.token)
 
-
-def _objects(program: Callable[[], object]) -> list[dict[str, Any]]:
+def _objects(spec: Deployment, secrets: Secrets, image: str) -> list[dict[str, Any]]:
     """Pulumi keeps its state in context variables: the program has a thread with an empty context and a loop of its own."""
-    collector = _Collector()
+    monitor = _Monitor()
     raised: list[BaseException] = []
 
-    def declare() -> None:
-        program()
+    async def declare() -> None:
+        told = settings.Settings(
+            project="veloz",
+            stack="render",
+            monitor=monitor,
+            engine=mocks.MockEngine(None),
+            dry_run=False,
+            root_directory="",
+        )
+        settings.configure(told)
+
+        def program() -> None:
+            kubernetes.deploy(spec, secrets, image)
+
+        await stack.run_in_stack(program)
 
     def run() -> None:
-        loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(loop)
         try:
-            pulumi.runtime.set_mocks(collector, project="veloz", stack="render", preview=False)
-            pulumi.runtime.test(declare)()
+            asyncio.run(declare())
         except BaseException as error:  # noqa: BLE001 (raised again below)
             raised.append(error)
-        finally:
-            loop.close()
 
     thread = threading.Thread(target=contextvars.Context().run, args=(run,), daemon=True)
     thread.start()
@@ -101,7 +112,7 @@ def _objects(program: Callable[[], object]) -> list[dict[str, Any]]:
         raise TimeoutError(f"the program did not end within {_SECONDS} s")
     if raised:
         raise raised[0]
-    return collector.objects
+    return monitor.objects
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 (JSON)
