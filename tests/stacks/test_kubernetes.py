@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
 
 import pytest
 
@@ -226,7 +225,9 @@ def test_each_file_that_a_container_is_told_of_is_there() -> None:
 
 def test_every_key_that_a_pod_mounts_exists() -> None:
     spec, declared = usual()
-    keys = {f"{found['metadata']['name']}/{key}" for found in declared.of("Secret", "ConfigMap") for key in found["data"]}
+    keys = {
+        f"{found['metadata']['name']}/{key}" for found in declared.of("Secret", "ConfigMap") for key in found["data"]
+    }
     for role in spec.roles:
         assert set(files_in(declared, role).values()) <= keys, role
 
@@ -398,7 +399,7 @@ def test_the_balancer_is_told_of_by_the_providers_annotations() -> None:
 # An ingress in the balancer's place
 
 
-def with_ingress(**tls: Any) -> Deployment:
+def with_ingress(**tls: str) -> Deployment:
     return example(
         edge={"hostname": "veloz.example.com", "kind": "ingress", "tls": {"source": "issued", "issuer": "le"} | tls},
         kubernetes={"ingress_class": "nginx"},
