@@ -136,5 +136,5 @@ e2e: ## tests that need Docker, Pulumi or hosts; says what is missing
 
 .PHONY: clean
 clean: ## remove what was built; .veloz, the data, stays
-	rm -rf $(VENV) engine/build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build engine/build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

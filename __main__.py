@@ -3,9 +3,9 @@
 from importlib import import_module
 
 import pulumi
-from stacks.images.build import built
 
 from stacks.document import load
+from stacks.images.build import built
 from stacks.refusals import SpecError
 from stacks.secrets import Secrets
 

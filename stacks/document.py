@@ -32,9 +32,9 @@ _USUAL: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 )
 
 
-def load(source: str | Mapping[str, Any]) -> Deployment:
+def load(source: str | Mapping[str, Any] | None) -> Deployment:
     """Of a stack file's text, or of what stands in it under `veloz:deployment`. Raises SpecError with every refusal."""
-    given = parse(source) if isinstance(source, str) else source
+    given = parse(source) if isinstance(source, str) else _mapping(source)
     topology = given.get("topology")
     whole = _merged(_USUAL[topology], given) if isinstance(topology, str) and topology in _USUAL else dict(given)
     if wrong := list(shape.problems(Deployment, whole)):
@@ -62,12 +62,14 @@ def parse(text: str) -> Mapping[str, Any]:
     except yaml.YAMLError as error:
         raise SpecError([Refusal("(the stack file)", None, f"is not YAML: {_line(error)}", "correct it")]) from error
     config = document.get("config") if isinstance(document, Mapping) else None
-    found = config.get(CONFIG_KEY) if isinstance(config, Mapping) else None
-    if not isinstance(found, Mapping):
-        raise SpecError(
-            [Refusal(f"config.{CONFIG_KEY}", found, "must be a mapping with at least `topology`", "write it there")]
-        )
-    return found
+    return _mapping(config.get(CONFIG_KEY) if isinstance(config, Mapping) else None)
+
+
+def _mapping(found: object) -> Mapping[str, Any]:
+    if isinstance(found, Mapping):
+        return found
+    rule = "must be a mapping with at least `topology`"
+    raise SpecError([Refusal(f"config.{CONFIG_KEY}", found, rule, "write it in the stack file")])
 
 
 class _Loader(yaml.SafeLoader):
@@ -75,7 +77,7 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         seen = set()
-        for key, _ in node.value:
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value} stands there twice", key.start_mark)
             seen.add(key.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
 from stacks import names
 from stacks.environment import secret_files
@@ -62,7 +63,6 @@ def redis_url(spec: Deployment, secrets: Secrets) -> pulumi.Input[str] | None:
 
 
 def _around(before: str, secret: pulumi.Input[str], after: str) -> pulumi.Output[str]:
-    """The passwords are hexadecimal digits: nothing in them needs quoting."""
     import pulumi  # noqa: PLC0415 - the rest is wanted where Pulumi is not installed
 
-    return pulumi.Output.secret(pulumi.Output.concat(before, secret, after))
+    return pulumi.Output.secret(secret).apply(lambda password: f"{before}{quote(password, safe='')}{after}")

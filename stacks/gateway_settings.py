@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from app.settings import Settings, load
-from stacks.environment import POD_IP, POD_NAME, variables
+from stacks.environment import POD_IP, POD_NAME, SECRETS_DIR, variables
 from stacks.spec import Deployment, Docker, Kubernetes
 
 # In place of the secrets: well formed, and nobody's.
@@ -25,7 +25,7 @@ def gateway_settings(spec: Deployment) -> Settings:
     """With stand-ins for secrets. Raises app.settings.SettingsError with what a gateway would refuse."""
     # What is wrong with networks is refused elsewhere, and must not hide what is wrong here.
     spec = msgspec.structs.replace(spec, docker=Docker(), kubernetes=Kubernetes())
-    environ = {name: value for name, value in variables(spec).items() if not name.endswith("_FILE")} | _STAND_INS
+    environ = {name: value for name, value in variables(spec).items() if not value.startswith(SECRETS_DIR)} | _STAND_INS
     if "VELOZ_ADVERTISE_URL" in environ:
         environ["VELOZ_CLUSTER_SECRET"] = _KEY
     if "VELOZ_REPLAY_FILE" in environ:

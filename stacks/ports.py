@@ -12,6 +12,8 @@ HTTPS: Final = 443
 # Inside its container the balancer is no root and listens above 1024.
 BALANCER_HTTP: Final = 8080
 BALANCER_HTTPS: Final = 8443
+# For probes; no client reaches it.
+BALANCER_HEALTH: Final = 8081
 POSTGRES: Final = 5432
 REDIS: Final = 6379
 PROMETHEUS: Final = 9090

@@ -68,14 +68,20 @@ def find(kind: Kind | None = None) -> Program:
     """The program of `kind`; of nginx, else HAProxy, when None. Raises BalancerError."""
     kinds: tuple[Kind, ...] = ("nginx", "haproxy") if kind is None else (kind,)
     for wanted in kinds:
-        for path in _candidates(wanted):
-            if version := _version(wanted, path):
-                return Program(wanted, path, version)
+        for program in every(wanted):
+            return program
     names = " or ".join(kinds)
     raise BalancerError(
         f"There is no {names} that runs here, on PATH or as the package {' or '.join(_PACKAGES[k] for k in kinds)}. "
         f"Install one, e.g. apt install {kinds[0]}."
     )
+
+
+def every(kind: Kind) -> Iterator[Program]:
+    """All that run here, the preferred one first."""
+    for path in _candidates(kind):
+        if version := _version(kind, path):
+            yield Program(kind, path, version)
 
 
 def _candidates(kind: Kind) -> Iterator[str]:

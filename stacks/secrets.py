@@ -9,6 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import msgspec
+
+from app.settings import Settings
+from app.variables import check_key, check_password
 from stacks.refusals import Refusal, SpecError
 from stacks.spec import Deployment
 
@@ -16,7 +20,11 @@ if TYPE_CHECKING:
     import pulumi
 
 CONFIG_KEY: Final = "secrets"
+_PAIRS: Final = (("binance_api_key", "binance_api_secret"), ("registry_username", "registry_password"))
 RANDOM: Final = ("postgres_password", "redis_password", "api_key", "cluster_secret", "grafana_password")
+
+
+_SETTINGS: Final = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 
 
 class Config(Protocol):
@@ -50,7 +58,8 @@ def required(spec: Deployment) -> tuple[str, ...]:
 def optional(spec: Deployment) -> tuple[str, ...]:
     """The names that may be given besides."""
     authority = ("tls_ca",) if spec.edge.tls.source == "provided" else ()
-    return (*authority, "admin_password", "binance_api_key", "binance_api_secret")
+    registry = ("registry_username", "registry_password") if spec.images.registry and not spec.images.veloz else ()
+    return (*authority, "admin_password", "binance_api_key", "binance_api_secret", *registry)
 
 
 def random_names(spec: Deployment) -> tuple[str, ...]:
@@ -60,7 +69,7 @@ def random_names(spec: Deployment) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Secrets:
-    """None: not needed, or not given. Its repr shows nothing."""
+    """None: not needed, or not given. Its repr shows no value."""
 
     postgres_password: pulumi.Input[str] | None = None
     postgres_dsn: pulumi.Input[str] | None = None
@@ -75,6 +84,8 @@ class Secrets:
     tls_certificate: pulumi.Input[str] | None = None
     tls_key: pulumi.Input[str] | None = None
     tls_ca: pulumi.Input[str] | None = None
+    registry_username: pulumi.Input[str] | None = None
+    registry_password: pulumi.Input[str] | None = None
 
     def __repr__(self) -> str:
         return f"Secrets({', '.join(name for name in NAMES if getattr(self, name) is not None)})"
@@ -87,7 +98,8 @@ class Secrets:
         given = config.get_object(CONFIG_KEY) or {}
         if wrong := problems(given, spec):
             raise SpecError(wrong)
-        return cls(**{name: pulumi.Output.secret(value) for name, value in given.items() if name in wanted(spec)})
+        useful = {name: value for name, value in given.items() if value and name in wanted(spec)}
+        return cls(**{name: pulumi.Output.secret(value) for name, value in useful.items()})
 
 
 NAMES: Final = tuple(field.name for field in fields(Secrets))
@@ -110,17 +122,34 @@ def problems(given: Any, spec: Deployment) -> list[Refusal]:  # noqa: ANN401 - w
     for name in given:
         if name not in NAMES:
             found.append(Refusal(f"{path}.{name}", None, f"is not one of {', '.join(NAMES)}", "remove it"))
-        elif not isinstance(given[name], str):
-            found.append(Refusal(f"{path}.{name}", None, "must be text", remedy(name, spec)))
-    pair = ("binance_api_key", "binance_api_secret")
-    if len(there := [name for name in pair if given.get(name)]) == 1:
-        other = next(name for name in pair if name not in there)
-        found.append(Refusal(f"{path}.{other}", None, f"is missing beside {there[0]}", remedy(other, spec)))
+        elif given[name] and (fault := _fault(name, given[name])):
+            found.append(Refusal(f"{path}.{name}", None, fault, remedy(name, spec)))
+    for pair in _PAIRS:
+        if len(there := [name for name in pair if given.get(name)]) == 1:
+            other = next(name for name in pair if name not in there)
+            found.append(Refusal(f"{path}.{other}", None, f"is missing beside {there[0]}", remedy(other, spec)))
     return found
+
+
+def _fault(name: str, value: object) -> str | None:
+    """What is wrong with a secret's value, None when it may be good."""
+    if not isinstance(value, str):
+        return "must be text"
+    if name in RANDOM:
+        return check_key(value)
+    if name == "admin_password":
+        return check_password(value)
+    if name.startswith("tls_"):
+        return None if value.lstrip().startswith("-----BEGIN ") else "must be PEM"
+    try:
+        msgspec.convert(value, _SETTINGS[name])
+    except msgspec.ValidationError:
+        return "is not of a form that a gateway reads"
+    return None
 
 
 def remedy(name: str, spec: Deployment) -> str:
     """How a secret comes into the configuration."""
     if name in RANDOM or (name.startswith("tls_") and spec.edge.tls.source == "generated"):
         return "run `make init STACK=…`, which makes it"
-    return f"pulumi config set --secret --path '{CONFIG_KEY}.{name}'"
+    return f"pulumi config set --secret --path 'veloz:{CONFIG_KEY}.{name}'"

@@ -48,7 +48,7 @@ PROFILES: Final[Mapping[Profile, Mapping[Component, Size]]] = MappingProxyType(
                 "postgres": Size(1000, _GIB, 10 * _GIB),
                 "prometheus": Size(500, 512, 10 * _GIB),
                 # Not in the tables: they hold no state to speak of.
-                "balancer": Size(500, 128, 100),
+                "balancer": Size(500, 256, 100),
                 "grafana": Size(250, 256, _GIB),
             }
         ),

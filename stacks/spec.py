@@ -99,6 +99,9 @@ class Monitoring(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     keep_days: Annotated[int, Meta(ge=1, le=3650)] = 30
 
 
+BuildArgument: TypeAlias = Literal["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "PIP_INDEX_URL"]
+
+
 class Images(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`veloz` empty: built from this tree, and pushed to `registry` when there is one."""
 
@@ -111,6 +114,9 @@ class Images(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     redis: Image = "redis:7.4.5-bookworm"
     prometheus: Image = "prom/prometheus:v3.5.0"
     grafana: Image = "grafana/grafana:12.1.0"
+    build_args: Annotated[
+        dict[BuildArgument, str], Meta(description="what a builder's network asks for; not in the image, not secret")
+    ] = {}
     pull_secret: Annotated[
         str, Meta(pattern=r"^[a-z0-9.-]{0,253}\Z", description="of the cluster, for a private registry")
     ] = ""

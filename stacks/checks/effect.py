@@ -10,11 +10,12 @@ import msgspec
 from stacks.refusals import Refusal
 from stacks.spec import Deployment, Docker, Edge, Images, Kubernetes, Monitoring, Postgres, Redis
 
+_DOCKER: Final = "concerns single and compose alone"
 _KUBERNETES: Final = "concerns kubernetes alone"
 
 
 def problems(spec: Deployment) -> Iterator[Refusal]:
-    for path, fault in _without(spec):
+    for path, fault in dict(reversed(list(_without(spec)))).items():  # the first reason for each
         value, default = _at(spec, path), _default(path)
         if value != default:
             yield Refusal(path, value, fault, "leave it out")
@@ -24,26 +25,14 @@ def problems(spec: Deployment) -> Iterator[Refusal]:
 
 def _without(spec: Deployment) -> Iterator[tuple[str, str]]:
     """Fields that do nothing in this deployment, and why."""
-    balancer = "needs a balancer of this deployment"
     if spec.topology == "kubernetes":
-        yield from ((f"docker.{name}", "concerns single and compose alone") for name in Docker.__struct_fields__)
-        yield "edge.address", "concerns single and compose alone"
+        yield from ((f"docker.{name}", _DOCKER) for name in Docker.__struct_fields__)
+        yield "edge.address", _DOCKER
     else:
         yield from ((f"kubernetes.{name}", _KUBERNETES) for name in Kubernetes.__struct_fields__)
         yield "edge.replicas", _KUBERNETES
         yield "images.pull_secret", _KUBERNETES
-    if not spec.replicas("balancer"):
-        yield "edge.proxies", balancer
-        yield "edge.https_port", balancer
-    if spec.edge.kind == "ingress":
-        yield "edge.http_port", balancer
-        yield "edge.replicas", balancer
-    else:
-        yield from (
-            (f"kubernetes.{name}", "needs edge.kind ingress") for name in ("ingress_class", "ingress_namespace")
-        )
-    if spec.edge.tls.source != "issued":
-        yield "edge.tls.issuer", "needs edge.tls.source issued"
+    yield from _edge(spec)
     if not spec.monitoring.prometheus:
         yield "monitoring.keep_days", "needs monitoring.prometheus"
     if spec.postgres.store == "embedded":
@@ -54,6 +43,25 @@ def _without(spec: Deployment) -> Iterator[tuple[str, str]]:
             yield f"{store}.port", f"needs {store}.store external"
     if spec.images.veloz:
         yield "images.registry", "has nothing to push beside images.veloz"
+
+
+def _edge(spec: Deployment) -> Iterator[tuple[str, str]]:
+    balancer = "needs a balancer of this deployment"
+    if not spec.replicas("balancer"):
+        yield "edge.proxies", balancer
+        yield "edge.https_port", balancer
+    if spec.edge.kind == "ingress":
+        yield "edge.http_port", balancer
+        yield "edge.replicas", balancer
+        yield "kubernetes.load_balancer_annotations", balancer
+    else:
+        yield from (
+            (f"kubernetes.{name}", "needs edge.kind ingress") for name in ("ingress_class", "ingress_namespace")
+        )
+    if spec.edge.tls.source != "issued":
+        yield "edge.tls.issuer", "needs edge.tls.source issued"
+    if not spec.encrypted:
+        yield "edge.tls.hsts_seconds", "needs TLS"
 
 
 def _single(spec: Deployment) -> Iterator[Refusal]:

@@ -29,11 +29,7 @@ def target(spec: Deployment) -> Target:
 def recipe(spec: Deployment, files: Mapping[str, bytes], version: str = __version__) -> Recipe:
     digest = context_digest(files, spec.images.python)
     repository = "/".join(filter(None, [spec.images.registry, REPOSITORIES[target(spec)]]))
-    # What the network of the builder asks for may differ from machine to machine; the image does not.
-    arguments = {
-        **spec.images.build_args,
-        "PYTHON_IMAGE": spec.images.python,
-        "VERSION": version,
-        "REVISION": digest,
-    }
+    # What the builder's network asks for may differ from place to place; the image does not, so the tag does not.
+    arguments: dict[str, str] = {str(name): value for name, value in spec.images.build_args.items()}
+    arguments |= {"PYTHON_IMAGE": spec.images.python, "VERSION": version, "REVISION": digest}
     return Recipe(target(spec), f"{repository}:{version}-{digest[:_DIGITS]}", arguments)

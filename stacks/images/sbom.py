@@ -14,7 +14,7 @@ from hashlib import sha256
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
-from cyclonedx.factory.license import LicenseFactory
+from cyclonedx.contrib.license.factories import LicenseFactory
 from cyclonedx.model import HashAlgorithm, HashType
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
@@ -55,10 +55,11 @@ def python_packages(venv: Path) -> Iterator[Component]:
 
 
 def _licenses(package: Distribution) -> list[License]:
-    text = package.metadata.get("License-Expression") or package.metadata.get("License") or ""
-    if not text or len(text) > _LONGEST_LICENSE:
-        return []
-    return [LicenseFactory().make_from_string(text)]
+    for field in ("License-Expression", "License"):
+        for text in package.metadata.get_all(field) or []:
+            if text and len(text) <= _LONGEST_LICENSE:
+                return [LicenseFactory().make_from_string(text)]
+    return []
 
 
 def debian_packages() -> Iterator[Component]:

@@ -58,23 +58,28 @@ class Backend:
         return response
 
 
+# What a client may say of itself, or ask of the gateway, and no gateway should hear.
+_STRANGERS = ("Forwarded", "X-Real-IP", "Upgrade", "Transfer-Encoding")
+
+
 async def _facts(request: web.Request) -> dict[str, Any]:
     return {
         "forwarded_for": request.headers.getall("X-Forwarded-For", []),
-        "others": [name for name in ("Forwarded", "X-Real-IP") if name in request.headers],
+        "others": [name for name in _STRANGERS if name in request.headers],
+        "scheme": request.headers.getall("X-Forwarded-Proto", []),
         "body": len(await request.read()),
     }
 
 
 @asynccontextmanager
-async def backend(name: str, port: int = 0) -> AsyncIterator[Backend]:
+async def backend(name: str, port: int = 0, host: str = "127.0.0.1") -> AsyncIterator[Backend]:
     made = Backend(name)
     app = web.Application(client_max_size=2**20)
     app.router.add_route("*", "/{path:.*}", made.answer)
     runner = web.AppRunner(app, keepalive_timeout=75, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await web.TCPSite(runner, host, port).start()
         made.port = runner.addresses[0][1]
         yield made
     finally:
@@ -99,12 +104,24 @@ def process(port: int) -> Iterator[subprocess.Popen[bytes]]:
 
 
 class Running(NamedTuple):
-    """A balancer's process and where it is."""
+    """A balancer's process and where it is. `url`: where clients are served, `plain`: without TLS."""
 
     process: subprocess.Popen[bytes]
     program: Program
-    url: str
+    model: Balancer
     directory: Path
+
+    @property
+    def port(self) -> int:
+        return self.model.tls.port if self.model.tls else self.model.port
+
+    @property
+    def url(self) -> str:
+        return f"http{'s' if self.model.tls else ''}://127.0.0.1:{self.port}"
+
+    @property
+    def plain(self) -> str:
+        return f"http://127.0.0.1:{self.model.port}"
 
     def reload(self) -> None:
         """Tell it to; HAProxy does not listen to that while it starts."""
@@ -133,7 +150,7 @@ def balanced(program: Program, model: Balancer, directory: Path) -> Iterator[Run
     ):
         try:
             await_port(child, model.port)
-            running = Running(child, program, f"http://127.0.0.1:{model.port}", directory)
+            running = Running(child, program, model, directory)
             while not running.workers():  # nginx listens before it has one
                 time.sleep(0.01)
             yield running
