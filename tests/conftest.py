@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import hypothesis
 import psycopg
 import pytest
 import redis
@@ -22,6 +23,10 @@ from app.build import build_engine
 from app.embedded import EmbeddedServers
 from app.migrate import migrate
 from tests.faults.scale import Figure
+
+# How long an example takes says what the machine has to do besides.
+hypothesis.settings.register_profile("veloz", deadline=None)
+hypothesis.settings.load_profile("veloz")
 
 # Several gateways under load, measured in seconds: beside another test a machine of two cores would fail them.
 ALONE = frozenset({
