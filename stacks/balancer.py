@@ -39,6 +39,8 @@ _MARGIN = 0.8
 _HEAD_END = 2
 # `server … resolve` outside the commercial edition.
 _NGINX_RESOLVES: Final = (1, 27, 3)
+_FILES_A_CLIENT: Final = 4
+_FILES: Final = 256
 
 
 class BalancerError(Exception):
@@ -142,7 +144,7 @@ class Balancer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     @property
     def open_files(self) -> int:
         """Of a process: each client may have a gateway's connection beside its own; and as many for a body in a file."""
-        return 4 * self.connections + 256
+        return _FILES_A_CLIENT * self.connections + _FILES
 
     @property
     def answer_timeout(self) -> float:
@@ -158,6 +160,11 @@ class Balancer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def idle_timeout(self) -> float:
         """Idle connections are closed from this side before a draining gateway closes them under a request."""
         return 0.7 * self.drain_linger
+
+
+def most_connections(open_files: int) -> int:
+    """Of clients, for whom so many open files of a process are enough."""
+    return (open_files - _FILES) // _FILES_A_CLIENT
 
 
 def endpoint(host: str, port: int) -> str:

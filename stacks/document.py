@@ -37,9 +37,10 @@ def load(source: str | Mapping[str, Any] | None) -> Deployment:
     given = parse(source) if isinstance(source, str) else _mapping(source)
     topology = given.get("topology")
     whole = _merged(_USUAL[topology], given) if isinstance(topology, str) and topology in _USUAL else dict(given)
-    if wrong := list(shape.problems(Deployment, whole)):
-        raise SpecError(wrong)
-    spec = msgspec.convert(whole, Deployment)
+    try:
+        spec = msgspec.convert(whole, Deployment)
+    except msgspec.ValidationError as error:  # it names one fault; here all are wanted
+        raise SpecError(shape.problems(Deployment, whole)) from error
     if wrong := list(checks.problems(spec)):
         raise SpecError(wrong)
     return spec

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import msgspec
 
 from app.settings import Settings
 from stacks import names, ports
-from stacks.balancer import HEALTH_PATH, TEMPLATES, Balancer, BalancerError, Discovery, Health, Kind, Server, Version
-from stacks.balancer import render as rendered
+from stacks.balancer import (
+    HEALTH_PATH,
+    TEMPLATES,
+    Balancer,
+    BalancerError,
+    Discovery,
+    Health,
+    Kind,
+    Server,
+    most_connections,
+    render,
+)
+from stacks.gateway_settings import gateway_settings
+from stacks.references import version
 from stacks.spec import Deployment
 from stacks.tls import Tls
 
@@ -18,7 +29,7 @@ from stacks.tls import Tls
 _CONNECTION_KIB: Final = 104
 # The program itself, twice while it reloads.
 _PROGRAM_MIB: Final = 48
-# Of the gateways' settings, those that the balancer must know.
+# Of the gateways' settings, those that the balancer shares.
 _SHARED: Final = frozenset(Balancer.__struct_fields__) & frozenset(Settings.__struct_fields__) - {"host", "port"}
 
 # Docker's health check of a balancer: 0 when it is there. Bash, because the official images have no HTTP client in common.
@@ -36,6 +47,8 @@ def balancer(spec: Deployment) -> Balancer:
     kubernetes = spec.topology == "kubernetes"
     cores = max(1, spec.size("balancer").cpu // 1000)
     capacity = (spec.size("balancer").memory - _PROGRAM_MIB) * 1024 // _CONNECTION_KIB
+    if spec.edge.kind == "nginx":  # says it of each worker
+        capacity //= cores
     model = Balancer(
         gateways=() if kubernetes else _gateways(spec),
         discovery=_discovery(spec) if kubernetes else None,
@@ -46,17 +59,17 @@ def balancer(spec: Deployment) -> Balancer:
         health=Health(host="0.0.0.0" if kubernetes else "127.0.0.1", port=ports.BALANCER_HEALTH),  # noqa: S104
         proxies=spec.edge.proxies,
         workers=cores,
-        connections=max(1, capacity // (cores if spec.edge.kind == "nginx" else 1)),
+        connections=max(1, min(capacity, most_connections(spec.limits.open_files))),
     )
-    shared = {name: value for name, value in spec.gateways.settings.items() if name in _SHARED}
-    return msgspec.structs.replace(model, **shared)
+    settings = gateway_settings(spec)
+    return msgspec.structs.replace(model, **{name: getattr(settings, name) for name in _SHARED})
 
 
 def configuration(spec: Deployment) -> tuple[str, str]:
     """The file's name and text, for the program of the image that the description names. Raises BalancerError."""
     which = kind(spec)
     image = spec.images.nginx if which == "nginx" else spec.images.haproxy
-    return TEMPLATES[which], rendered(balancer(spec), which, version(image))
+    return TEMPLATES[which], render(balancer(spec), which, version(image))
 
 
 def kind(spec: Deployment) -> Kind:
@@ -66,13 +79,6 @@ def kind(spec: Deployment) -> Kind:
     if spec.edge.kind == "ingress":
         raise BalancerError("edge.kind ingress has no balancer: the cluster's controller is it. Use nginx or haproxy.")
     return spec.edge.kind
-
-
-def version(image: str) -> Version:
-    """The program's, by the image's tag; () when that is none, which stands for the oldest."""
-    name = image.partition("@")[0].rpartition("/")[2]
-    found = re.match(r"[^:]+:v?(\d+(?:\.\d+)*)", name)
-    return tuple(map(int, found[1].split("."))) if found else ()
 
 
 def _gateways(spec: Deployment) -> tuple[Server, ...]:

@@ -13,7 +13,8 @@ Network: TypeAlias = Literal["edge", "app", "data", "cache", "monitoring", "pane
 
 NETWORKS: Final[tuple[Network, ...]] = get_args(Network)
 NETWORK_PREFIX: Final = 24
-# Networks of a deployment are consecutive; the last place is kept free.
+_NETWORK_SIZE: Final = 2 ** (32 - NETWORK_PREFIX)
+# They are consecutive in the deployment's subnet: seven, and one place is free.
 SUBNET_PREFIX: Final = 21
 # Kubernetes: names are the same in every namespace.
 SECRETS: Final = "veloz-secrets"
@@ -96,8 +97,8 @@ def internal(which: Network) -> bool:
 
 
 def subnet(spec: Deployment, which: Network) -> str:
-    whole = ipaddress.IPv4Network(spec.docker.subnet)
-    return str(list(whole.subnets(new_prefix=NETWORK_PREFIX))[NETWORKS.index(which)])
+    first = ipaddress.IPv4Network(spec.docker.subnet).network_address
+    return f"{first + NETWORKS.index(which) * _NETWORK_SIZE}/{NETWORK_PREFIX}"
 
 
 def address(spec: Deployment, which: Network, role: Role, replica: int = 1) -> str:

@@ -135,10 +135,12 @@ SYSCTLS: Final = MappingProxyType(
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Of every container. `sysctls` are of the gateways' and the balancer's network namespaces."""
+    """Of every container; `open_files` and the logs of Docker's. `sysctls` are of the gateways' and the balancer's namespaces.
 
-    open_files: Annotated[int, Meta(ge=16_384, le=1_048_576, description="a balancer's worker needs 8,256")] = 65_535
-    processes: Annotated[int, Meta(ge=64, le=32_768)] = 512
+    None on processes: Docker's provider has no such limit, and Kubernetes' is the kubelet's.
+    """
+
+    open_files: Annotated[int, Meta(ge=1024, le=1_048_576)] = 65_535
     log_size: Annotated[int, Meta(ge=1, le=10_240, description="MiB; then another file is begun")] = 10
     log_files: Annotated[int, Meta(ge=2, le=100)] = 5
     sysctls: dict[Sysctl, SysctlValue] = msgspec.field(default_factory=lambda: dict(SYSCTLS))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import hypothesis
 import psycopg
 import pytest
 import redis
@@ -17,6 +18,10 @@ from psycopg.conninfo import make_conninfo
 from app.build import build_engine
 from app.embedded import EmbeddedServers
 from app.migrate import migrate
+
+# How long an example takes says what the machine has to do besides.
+hypothesis.settings.register_profile("veloz", deadline=None)
+hypothesis.settings.load_profile("veloz")
 
 # Several gateways under load, measured in seconds: beside another test a machine of two cores would fail them.
 ALONE = frozenset({

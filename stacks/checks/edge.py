@@ -6,9 +6,14 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Final
 
+import msgspec
+
+from app.settings import SettingsError
+from stacks.balancer import problems as faults
+from stacks.edge import balancer
 from stacks.references import version
 from stacks.refusals import Refusal
-from stacks.spec import Deployment
+from stacks.spec import Deployment, Docker
 
 # The first that finds pods by name while it runs (`resolve` in an upstream).
 NGINX_RESOLVES: Final = (1, 27, 3)
@@ -23,11 +28,24 @@ def problems(spec: Deployment) -> Iterator[Refusal]:
         yield from _kubernetes(spec)
     else:
         yield from _docker(spec)
+    yield from _balancer(spec)
     ports = (spec.edge.http_port, spec.edge.https_port)
     if spec.topology != "single" and spec.edge.kind != "ingress" and spec.encrypted and ports[0] == ports[1]:
         yield Refusal(
             "edge.https_port", ports[1], "must not be edge.http_port: a port is one listener's", "choose another"
         )
+
+
+def _balancer(spec: Deployment) -> Iterator[Refusal]:
+    """What the balancer's own description says to what it is given."""
+    if not spec.replicas("balancer"):
+        return
+    try:  # what is wrong with networks and settings is refused elsewhere
+        model = balancer(msgspec.structs.replace(spec, docker=Docker()))
+    except SettingsError:
+        return
+    for problem in faults(model):
+        yield Refusal("edge", spec.edge.kind, problem, "correct it in gateways.settings")
 
 
 def _tls(spec: Deployment) -> Iterator[Refusal]:

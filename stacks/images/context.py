@@ -27,7 +27,6 @@ TAKEN: Final = (
     DOCKERFILE,
     "stacks/images/probe.py",
     "stacks/images/sbom.py",
-    "stacks/images/single.txt",
 )
 # Ignored by git, removed by `make clean`.
 STAGED: Final = PurePosixPath("build/images")

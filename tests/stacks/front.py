@@ -20,7 +20,7 @@ from stacks.balancer import Balancer, Health, Server
 from stacks.programs import Program
 from stacks.tls import Tls
 from tests.stacks.backends import Backend, Running, backends, balanced, free_port
-from tests.stacks.certificates import issue, trusting
+from tests.stacks.certificates import Algorithm, issue, trusting
 
 # The promises' own figures, where a test has shorter ones.
 FULL: Final = os.environ.get("VELOZ_FAULT_FULL") == "1"
@@ -58,9 +58,11 @@ class Front:
 
 
 @asynccontextmanager
-async def before(program: Program, model: Balancer, directory: Path) -> AsyncIterator[Front]:
+async def before(
+    program: Program, model: Balancer, directory: Path, algorithm: Algorithm = "ecdsa"
+) -> AsyncIterator[Front]:
     """The balancer of `model`; it starts in a thread, because its first health check wants an answer."""
-    context = trusting(issue(directory)) if model.tls else None
+    context = trusting(issue(directory, algorithm)) if model.tls else None
     running_context = balanced(program, model, directory)
     running = await asyncio.to_thread(running_context.__enter__)
     try:
@@ -78,11 +80,12 @@ async def front(
     directory: Path,
     count: int = 2,
     describe: Callable[..., Balancer] = description,
+    algorithm: Algorithm = "ecdsa",
     **changes: Any,  # noqa: ANN401 - the model's fields
 ) -> AsyncIterator[Front]:
     async with (
         backends(count) as behind,
-        before(program, describe([one.port for one in behind], **changes), directory) as made,
+        before(program, describe([one.port for one in behind], **changes), directory, algorithm) as made,
     ):
         made.behind.extend(behind)
         yield made
@@ -108,7 +111,7 @@ async def raw(port: int, sent: str | bytes, seconds: float = 3) -> tuple[int, st
     return int(head.split()[1]) if head else 0, body
 
 
-async def until(condition: Callable[[], object], seconds: float) -> None:
+async def until(condition: Any, seconds: float) -> None:  # noqa: ANN401 - a callable
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

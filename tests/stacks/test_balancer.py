@@ -203,7 +203,7 @@ async def test_a_client_that_does_not_finish_its_request_is_cut_off(
 
 async def test_events_arrive_one_by_one_and_a_quiet_stream_lives_on(program: Program, tmp_path: Path) -> None:
     """Three times the heartbeat is a stream's patience; other answers have less."""
-    timing = {"order_timeout": 0.1, "stream_heartbeat": 0.8, "stream_stall": 10.0}
+    timing: dict[str, Any] = {"order_timeout": 0.1, "stream_heartbeat": 0.8, "stream_stall": 10.0}
     async with (
         front(program, tmp_path, 1, **timing) as made,
         made.session.get(made.running.url + "/api/stream") as stream,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
@@ -98,7 +99,7 @@ async def test_no_request_is_hidden_in_another_and_whoever_tries_is_refused(prog
 async def test_a_chunked_body_is_refused_in_the_envelope_which_says_what_to_do(
     program: Program, tmp_path: Path
 ) -> None:
-    async def parts():  # type: ignore[no-untyped-def] # noqa: ANN202 - aiohttp's
+    async def parts() -> AsyncIterator[bytes]:
         yield b"{}"
 
     async with front(program, tmp_path) as made:

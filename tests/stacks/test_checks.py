@@ -141,18 +141,19 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
         "kubernetes.node.memory",
         "1536: a pod of gateway",
     ),
-    # Of compose: 3 x (500 + 1000) + 500 + 1000 + 500 + 500 + 250; 3 x (512 + 1024) + 256 + 1024 + 512 + 128 + 256.
+    # Of compose: 3 x (500 + 1000) + 500 + 1000 + 500 + 500 + 250; 3 x (512 + 1024) + 256 + 1024 + 512 + 256 + 256.
     (
-        compose(docker={"capacity": {"cpu": 7249, "memory": 6784}}),
+        compose(docker={"capacity": {"cpu": 7249, "memory": 6912}}),
         "docker.capacity.cpu",
         "7250: all containers together",
     ),
     (
-        compose(docker={"capacity": {"cpu": 7250, "memory": 6783}}),
+        compose(docker={"capacity": {"cpu": 7250, "memory": 6911}}),
         "docker.capacity.memory",
-        "6784: all containers together",
+        "6912: all containers together",
     ),
     # Limits
+    (compose(gateways=settings(drain_linger=0.9)), "edge", "The balancer's description is not valid"),
     (
         kubernetes(limits={"sysctls": {"net.core.somaxconn": "4096"}}),
         "limits.sysctls.net.core.somaxconn",

