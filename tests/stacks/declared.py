@@ -28,7 +28,14 @@ def described(**deployment: Any) -> Deployment:  # noqa: ANN401 - as a stack fil
 
 def secret_values(spec: Deployment) -> dict[str, str]:
     """One for each name, which occurs nowhere else."""
-    around = {"postgres_dsn": "postgresql://veloz:{}@db.example/veloz", "redis_url": "redis://:{}@redis.example/0"}
+    pem = "-----BEGIN {0}-----\n{{}}\n-----END {0}-----\n"
+    around = {
+        "postgres_dsn": "postgresql://veloz:{}@db.example/veloz",
+        "redis_url": "redis://:{}@redis.example/0",
+        "tls_certificate": pem.format("CERTIFICATE"),
+        "tls_ca": pem.format("CERTIFICATE"),
+        "tls_key": pem.format("PRIVATE KEY"),
+    }
     return {name: around.get(name, "{}").format(hashlib.sha256(name.encode()).hexdigest()) for name in required(spec)}
 
 

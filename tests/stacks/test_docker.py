@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
+from hypothesis import given, settings
 
 from app.settings import load as load_settings
 from stacks import names, reach
@@ -12,6 +14,7 @@ from stacks.spec import Deployment, Role
 from stacks.units import docker_cpus, docker_memory
 from tests.stacks import declared as d
 from tests.stacks.declared import CONTAINER, NETWORK, VOLUME, declared, described
+from tests.stacks.strategies import deployments
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - described, not bound to
 SINGLE = described(topology="single")
@@ -200,17 +203,22 @@ def test_a_part_is_replaced_with_its_files(spec: Deployment) -> None:
 
 @each
 def test_a_gateway_understands_what_it_is_told(spec: Deployment, tmp_path: Path) -> None:
+    _understood(spec, tmp_path)
+
+
+def _understood(spec: Deployment, directory: Path) -> None:
     seen = declared(spec)
     for it in d.of_role(seen, "gateway"):
         told = d.environment(it)
         for number, (path, content) in enumerate(d.uploads(seen, it.name).items()):
-            here = tmp_path / f"{it.name}-{number}"
+            here = directory / f"{it.name}-{number}"
+            here.unlink(missing_ok=True)
             here.write_text(content)
             here.chmod(0o440)
             told = {name: str(here) if value == path else value for name, value in told.items()}
         if spec.topology == "single":
             told["VELOZ_POSTGRES_DSN"] = "postgresql://added@by/itself"
-        understood = load_settings(told, api_key_file=tmp_path / "none")
+        understood = load_settings(told, api_key_file=directory / "none")
         assert understood.api_key == d.secret_values(spec)["api_key"]
         assert understood.trusted_proxies == (
             (names.address(spec, "app", "balancer"),) if spec.topology == "compose" else ()
@@ -222,10 +230,37 @@ def test_the_outputs_say_where_it_is(spec: Deployment) -> None:
     out = declared(spec).outputs
     scheme, port = ("https", spec.edge.https_port) if spec.encrypted else ("http", spec.edge.http_port)
     assert out["name"] == spec.name
-    assert out["image"] == d.IMAGE
+    assert out["image"] == spec.images.veloz
     assert out["port"] == port
     assert out["url"] in {f"{scheme}://{spec.edge.hostname}", f"{scheme}://{spec.edge.hostname}:{port}"}
     assert out["schema"] == max(int(path.name[:4]) for path in Path("app/schema").glob("*.sql"))
+
+
+CLAIMS = (
+    test_there_are_the_containers_of_the_description_and_no_others,
+    test_networks_have_their_subnets_and_containers_their_addresses,
+    test_who_shares_a_network_with_a_listener_is_who_may_connect_to_it,
+    test_only_the_entrance_is_published_at_the_address_of_the_description,
+    test_each_is_held_to_its_size_and_limits,
+    test_none_has_a_privilege_or_a_part_of_the_host,
+    test_what_runs_is_nobody_and_writes_only_where_it_may,
+    test_each_says_how_it_is_and_is_waited_for,
+    test_secrets_are_in_uploads_alone_and_encrypted_there,
+    test_data_volumes_are_protected_and_all_with_a_fixed_name_goes_before_its_successor,
+    test_a_part_is_replaced_with_its_files,
+    test_the_outputs_say_where_it_is,
+)
+
+
+@settings(max_examples=12, deadline=None)
+@given(spec=deployments("single", "compose"))
+def test_all_of_that_holds_for_any_description(spec: Deployment, tmp_path_factory: pytest.TempPathFactory) -> None:
+    there = msgspec.structs.replace(
+        spec, images=msgspec.structs.replace(spec.images, veloz=spec.images.veloz or d.IMAGE)
+    )
+    for claim in CLAIMS:
+        claim(there)
+    _understood(there, tmp_path_factory.mktemp("files"))
 
 
 def test_an_address_that_is_everywhere_is_reached_at_the_docker_host() -> None:
