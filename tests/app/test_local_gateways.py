@@ -14,6 +14,7 @@ import pytest
 from app import local_gateways
 from app.child import ChildError
 from app.local_gateways import Gateways
+from app.local_options import HOST
 
 GATEWAY = """
 import http.server, json, os, signal, sys
@@ -67,7 +68,7 @@ def test_one_that_ends_is_started_again_where_it_was(gateways: Gateways) -> None
     gateways.restart(victim)
     again = gateways.children[1]
     assert again.process.pid != victim.process.pid
-    local_gateways.await_answer(again, place.port)
+    local_gateways.await_answer(again, HOST, place.port)
     assert environment(place.url)["VELOZ_GATEWAY_ID"] == "gateway-2"
 
 

@@ -125,6 +125,8 @@ async def test_a_key_is_found_in_its_own_file_only(
         assert list(_redis_with(needles, redis_url)) == []
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute("CHECKPOINT")
-        assert _files_with(raw, embedded.children[0].log.parent) == []
+        log = embedded.children[0].log
+        assert log is not None
+        assert _files_with(raw, log.parent) == []
     assert gateway.log.stat().st_size > 0
     assert _files_with(raw, tmp_path) == [key_file, password_file]
