@@ -25,12 +25,12 @@ HOSTNAME = "veloz.test"
 LOAD = os.environ.get("VELOZ_E2E_LOAD", "")
 # Small enough for seven pods and one more on two cores.
 SIZES: dict[str, dict[str, int]] = {
-    "gateway": {"cpu": 100, "memory": 256},
-    "engine": {"cpu": 150, "memory": 192},
+    "gateway": {"cpu": 150, "memory": 256},
+    "engine": {"cpu": 200, "memory": 192},
     "postgres": {"cpu": 250, "memory": 512, "disk": 1024},
     "redis": {"cpu": 50, "memory": 64, "disk": 256},
-    "prometheus": {"cpu": 100, "memory": 256, "disk": 1024},
-    "balancer": {"cpu": 150, "memory": 128},
+    "prometheus": {"cpu": 50, "memory": 256, "disk": 1024},
+    "balancer": {"cpu": 100, "memory": 128},
     "grafana": {"cpu": 100, "memory": 256},
 }
 DOCUMENT: dict[str, Any] = {
