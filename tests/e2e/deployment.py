@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import secrets
 import shutil
 import ssl
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,7 +27,7 @@ from stacks.commands.certificates import generate
 from stacks.commands.smoke import Edge, smoke
 from stacks.document import STACKS, load
 from stacks.secrets import random_names
-from stacks.spec import Deployment
+from stacks.spec import Deployment, Limits
 from tests.e2e.docker_host import docker, remove
 from tests.faults.gateway import free_port
 from tests.faults.system import System
@@ -76,7 +79,11 @@ class Deployed(System):
         self._document = dict(document) | {"name": self.name}
         images = {name: tag for name, tag in IMAGES.items() if tag}
         self._document["images"] = images | dict(document.get("images", {}))
+        # A daemon here can raise its containers' limit no further than its own.
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        self._document["limits"] = {"open_files": min(most, Limits().open_files)} | dict(document.get("limits", {}))
         self.secrets: dict[str, str] = {}
+        self.database = ""  # of a deployed server, as the host reaches it
 
     def __enter__(self) -> Self:
         try:
@@ -115,6 +122,9 @@ class Deployed(System):
     def _make_secrets(self) -> None:
         made = {name: secrets.token_hex(32) for name in random_names(self.spec)}
         self.set_secrets(**made, **self.certificate())
+        if password := made.get("postgres_password"):
+            place = f"{names.host(self.spec, 'postgres')}:{ports.POSTGRES}"
+            self.database = f"postgresql://{names.DATABASE}:{password}@{place}/{names.DATABASE}"
 
     def certificate(self) -> dict[str, str]:
         """A new one, by a new authority, as secrets."""
@@ -160,6 +170,12 @@ class Deployed(System):
         edge = Edge(out["url"], out["address"], out["port"], authority)
         return [f"{step.what}: {step.detail}" for step in await smoke(edge, self.secrets["api_key"])]
 
+    def ask_json(self, path: str) -> dict[str, Any]:
+        with urllib.request.urlopen(
+            urllib.request.Request(self.url + path, headers=self.headers), timeout=10
+        ) as answer:
+            return dict(json.load(answer))
+
     # What the checkers need
 
     @property
@@ -172,34 +188,25 @@ class Deployed(System):
     def headers(self) -> dict[str, str]:
         return {"X-API-Key": self.secrets["api_key"]}
 
-    @property
-    def gateways(self) -> dict[str, str]:
-        """Container → address in the network of the gateways, which the host reaches."""
-        spec = self.spec
-        return {
-            names.container(spec, "gateway", replica): names.host(spec, "gateway", replica)
-            for replica in range(1, spec.gateways.replicas + 1)
-        }
-
     def urls(self) -> list[str]:
-        return [f"http://{address}:{ports.GATEWAY}" for address in self.gateways.values()]
-
-    @property
-    def database(self) -> str:  # type: ignore[override]
-        place = f"{names.host(self.spec, 'postgres')}:{ports.POSTGRES}"
-        return f"postgresql://{names.DATABASE}:{self.secrets['postgres_password']}@{place}/{names.DATABASE}"
+        """All comes through the balancer."""
+        return [self.url]
 
     async def start(self) -> None:
+        """Wait until every gateway is ready, asked by the host at its own address."""
+        spec = self.spec
+        every = [names.host(spec, "gateway", replica) for replica in range(1, spec.gateways.replicas + 1)]
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
-            for url in (*self.urls(), self.url):
+            for address in every if spec.topology == "compose" else []:
+                await until(partial(_ready, session, f"http://{address}:{ports.GATEWAY}"), seconds=READY_SECONDS)
+            await until(partial(_ready, session, self.url), seconds=READY_SECONDS)
 
-                async def ready(url: str = url) -> bool:
-                    with suppress(aiohttp.ClientError, TimeoutError):
-                        async with session.get(f"{url}/health/ready") as answer:
-                            return answer.status == 200
-                    return False
 
-                await until(ready, seconds=READY_SECONDS, every=0.1)
+async def _ready(session: aiohttp.ClientSession, url: str) -> bool:
+    with suppress(aiohttp.ClientError, TimeoutError):
+        async with session.get(f"{url}/health/ready") as answer:
+            return answer.status == 200
+    return False
 
 
 def counted(said: str) -> dict[str, int]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +16,7 @@ from typing import Any, NamedTuple
 LABEL = "io.veloz.deployment"
 _LISTEN = "0A"
 _CONNECT_SECONDS = 1.0
+_EVENT_SECONDS = 1.0
 
 # Runs with the network of a container: tries all, prints those that were accepted.
 _TRY = """
@@ -72,6 +76,18 @@ def process(name: str) -> int:
     return int(inspect(name)["State"]["Pid"])
 
 
+def processes(name: str) -> set[int]:
+    """All in the container, by the host's numbers."""
+    return {int(line) for line in docker("top", name, "-eo", "pid").split()[1:]}
+
+
+def logs(name: str, since: str = "0") -> str:
+    """What it wrote on both of its outputs."""
+    command = ["docker", "logs", "--since", since, name]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=True)
+    return done.stdout
+
+
 def addresses(name: str) -> dict[str, str]:
     """Network → address."""
     return {network: it["IPAddress"] for network, it in inspect(name)["NetworkSettings"]["Networks"].items()}
@@ -100,22 +116,35 @@ def reached(name: str, places: Iterable[tuple[str, int]]) -> set[tuple[str, int]
     return {(host, port) for host, port in json.loads(told)}
 
 
-def stops(deployment: str, since: float, until: float) -> list[Ended]:
-    """From the first signal to the end, of every container that ended in that time."""
-    lines = docker(
-        "events", "--since", f"{since:.3f}", "--until", f"{until:.3f}", "--format", "{{json .}}",
-        "--filter", f"label={LABEL}={deployment}", "--filter", "type=container",
-    )  # fmt: skip
+@contextmanager
+def stops(deployment: str) -> Iterator[list[Ended]]:
+    """From the first signal to the end, of every container that is stopped meanwhile; complete when it is left.
+
+    The daemon keeps few events, and each health check is three of them: so they are followed, not asked for afterwards.
+    """
+    ended: list[Ended] = []
+    follow = ["docker", "events", "--format", "{{json .}}", "--filter", f"label={LABEL}={deployment}"]
+    kinds = ["--filter", "type=container", "--filter", "event=kill", "--filter", "event=die"]
+    with subprocess.Popen([*follow, *kinds], stdout=subprocess.PIPE, text=True) as process:
+        thread = threading.Thread(target=_collect, args=(process.stdout, ended), daemon=True)
+        thread.start()
+        try:
+            yield ended
+        finally:
+            time.sleep(_EVENT_SECONDS)
+            process.terminate()
+            thread.join()
+
+
+def _collect(lines: Iterable[str], ended: list[Ended]) -> None:
     told: dict[str, float] = {}
-    ended = []
-    for event in map(json.loads, lines.splitlines()):
+    for event in map(json.loads, lines):
         identity, at = event["id"], event["timeNano"] / 1e9
         if event["Action"] == "kill":
             told.setdefault(identity, at)
-        elif event["Action"] == "die" and identity in told:
+        elif identity in told:
             attributes = event["Actor"]["Attributes"]
-            ended.append(Ended(attributes["name"], at - told[identity], int(attributes["exitCode"])))
-    return ended
+            ended.append(Ended(attributes["name"], at - told.pop(identity), int(attributes["exitCode"])))
 
 
 def started_at(name: str) -> datetime:
