@@ -9,8 +9,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
+import aiohttp
 import aiohttp.connector
 
 from stacks import names, ports
@@ -18,6 +20,7 @@ from stacks.commands.certificates import generate
 from tests.e2e import cluster_host
 from tests.e2e.cluster_host import Pod, kubectl
 from tests.e2e.deployment import ROOT, Deployed
+from tests.faults.waiting import until
 
 PLUGIN = "kubernetes"
 HOSTNAME = "veloz.test"
@@ -126,8 +129,27 @@ class OnCluster(Deployed):
     def urls(self) -> list[str]:
         return [f"http://{address}:{ports.GATEWAY}" for address in self.gateways.values()]
 
-    @property
-    def database(self) -> str:  # type: ignore[override]
+    async def start(self) -> None:
+        """Wait until as many gateways as described are ready, each asked at its own address, and the balancer's way."""
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+
+            async def ready() -> bool:
+                urls = self.urls()
+                if len(urls) < self.spec.gateways.replicas or len(urls) < len(self.pods):
+                    return False
+                try:
+                    for url in (*urls, self.url):
+                        async with session.get(f"{url}/health/ready") as answer:
+                            if answer.status != HTTPStatus.OK:
+                                return False
+                except (aiohttp.ClientError, TimeoutError):
+                    return False
+                return True
+
+            await until(ready, seconds=120, every=0.5)
+
+    def server(self) -> str:
+        """The DSN of the database as this machine reaches it."""
         (server,) = cluster_host.pods(self.name, "postgres")
         password = self.secrets["postgres_password"]
         return f"postgresql://{names.DATABASE}:{password}@{server.address}:{ports.POSTGRES}/{names.DATABASE}"

@@ -53,6 +53,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnCluster]:
         assert stack.address
         if not stack.reachable():
             pytest.skip("this machine does not reach the cluster's pods")
+        stack.database = stack.server()
         stack.set_secrets(**stack.certificate())
         stack.up()
         asyncio.run(_trusted(stack))
@@ -286,7 +287,7 @@ def test_destroy_keeps_the_data_unless_its_loss_is_confirmed(stack: OnCluster) -
 
 
 def _orders(stack: OnCluster) -> int:
-    with psycopg.connect(stack.database) as connection:
+    with psycopg.connect(stack.server()) as connection:
         row = connection.execute("SELECT count(*) FROM orders").fetchone()
     return int(row[0]) if row else 0
 
