@@ -193,6 +193,28 @@ def destroy(
 
 
 @cli.command()
+def render(
+    *,
+    stack: StackName = "",
+    secrets: Annotated[bool, typer.Option("--secrets", help="with the Secrets, in the clear")] = False,
+    root: Root = projects.ROOT,
+) -> None:
+    """Print a Kubernetes stack's objects as YAML; for kubectl apply --server-side -f -."""
+    from stacks.commands.rendering import rendered  # noqa: PLC0415
+    from stacks.render import NOTE  # noqa: PLC0415
+
+    def work(output: Output) -> dict[str, Any]:
+        name = projects.check_name(stack)
+        text = rendered(projects.read(root), name, _open(name, root, output) if secrets else None)
+        sys.stdout.write(text)
+        if not secrets:
+            sys.stderr.write(f"veloz: {NOTE} With them: --secrets.\n")
+        return {}
+
+    _run(machine=False, work=work)
+
+
+@cli.command()
 def pulumi(
     *,
     arguments: Annotated[list[str], typer.Argument(help="what pulumi is told, after --")],

@@ -83,7 +83,8 @@ class Progress:
     def take(self, event: Mapping[str, Any]) -> Iterator[str]:
         """Lines worth showing. A failure's reason is kept for the end."""
         if metadata := _metadata(event, "resourcePreEvent"):
-            self._since[metadata["urn"]] = time.monotonic()
+            if not _internal(metadata["type"]):
+                self._since[metadata["urn"]] = time.monotonic()
         elif metadata := _metadata(event, "resOutputsEvent"):
             yield from self._ended(metadata, _WORDS.get(metadata["op"], ("", metadata["op"]))[1])
         elif metadata := _metadata(event, "resOpFailedEvent"):

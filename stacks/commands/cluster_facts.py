@@ -38,15 +38,16 @@ class Facts(NamedTuple):
 def read(spec: Deployment) -> Facts:
     """Of the context that the stack file names, else of the kubeconfig's current one."""
     from kubernetes import config  # noqa: PLC0415 - slow to load
-    from kubernetes.client import ApiException  # noqa: PLC0415
+    from kubernetes.client import ApiException, Configuration  # noqa: PLC0415
     from kubernetes.config import ConfigException  # noqa: PLC0415
     from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
     where = spec.kubernetes.context or "the current context"
     try:
-        client: Any = config.new_client_from_config(context=spec.kubernetes.context or None)
-        client.configuration.retries = False
-        with client:
+        once: Any = Configuration()
+        once.retries = False
+        new_client: Any = config.new_client_from_config  # its type lacks the last argument
+        with new_client(context=spec.kubernetes.context or None, client_configuration=once) as client:
             return _read(spec, where, client)
     except ApiException as error:
         return Facts(where, away=f"the API says {error.status} {error.reason}")

@@ -23,6 +23,7 @@ from stacks.refusals import SpecError
 from stacks.spec import Deployment
 
 _GIT_SECONDS: Final = 10
+_OF_BUILDING: Final = frozenset({"registry", "build_args"})
 
 
 class Wanted(NamedTuple):
@@ -54,13 +55,19 @@ def rollback(stack: Stack, *, seconds: float = READY_SECONDS) -> Deployed:
     """The last good release before the current one. Raises Failure."""
     known = releases.read(stack.project.releases(stack.name))
     target = releases.target(known)
-    pinned = {**target.deployment, "images": {**target.deployment.get("images", {}), "veloz": target.image}}
+    pinned = pin(target)
     stack.output.say(f"Returning to release {target.id} of {target.time}, image {target.image}.")
     with _stack_file(stack, pinned) as file:
         wanted = Wanted(_loaded(pinned, target), target.deployment, file, target.id, target.schema, target.image)
         done = deploy(stack, wanted, seconds=seconds)
     stack.output.say(f"{stack.project.stack_file(stack.name)} is as it was: the next `make up` deploys what it says.")
     return done
+
+
+def pin(target: Release) -> dict[str, Any]:
+    """Its description, with the image that it was then: nothing is built or pushed, so nothing says how."""
+    images = {name: value for name, value in target.deployment.get("images", {}).items() if name not in _OF_BUILDING}
+    return {**target.deployment, "images": {**images, "veloz": target.image}}
 
 
 def _loaded(document: dict[str, Any], target: Release) -> Deployment:
@@ -83,7 +90,8 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
     known = releases.read(path)
     current = known[-1] if known else None
     # A good one that nothing changes is the same release still.
-    again = current if current and current.outcome == "good" and not previewed.changes else None
+    same = current and current.outcome == "good" and current.deployment == wanted.document and not previewed.changes
+    again = current if same else None
     release = again or releases.begin(
         known,
         wanted.document,

@@ -82,11 +82,20 @@ def read(spec: Deployment, environ: Mapping[str, str]) -> Facts:
 
     where = host(spec, environ)
     try:
+        _knock(where)
         client = docker.DockerClient(base_url=where, timeout=_SECONDS, use_ssh_client=where.startswith("ssh://"))
         with contextlib.closing(client):
             return _read(spec, where, client)
     except (DockerException, RequestException, OSError) as error:
         return Facts(where, away=reason(error))
+
+
+def _knock(where: str) -> None:
+    """A socket that is not there or not ours: said here, since the client library leaves its own open then."""
+    if where.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(_SECONDS)
+            probe.connect(where.removeprefix("unix://"))
 
 
 def _read(spec: Deployment, where: str, client: docker.DockerClient) -> Facts:
@@ -108,7 +117,7 @@ def _read(spec: Deployment, where: str, client: docker.DockerClient) -> Facts:
         containers=tuple(found),
         images=here,
         in_registry=frozenset(image for image in missing if _in_registry(client, image)),
-        taken={place: why for place in published(spec) if (why := _taken(*place))} if near else None,
+        taken={place: why for place in published(spec) if (why := taken(*place))} if near else None,
     )
 
 
@@ -141,7 +150,7 @@ def _free(folder: Path) -> int | None:
         return None
 
 
-def _taken(address: str, port: int) -> str:
+def taken(address: str, port: int) -> str:
     """Why a port cannot be had; empty when it can."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family) as probe:

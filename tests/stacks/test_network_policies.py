@@ -27,8 +27,10 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
 
 def party(spec: Deployment, peers: list[Object] | None, port: int, *, into: bool) -> str:  # noqa: PLR0911
     """Who is meant; what nobody of the table would write is a party of its own."""
+    if not into and (peers is None or _address(peers) in {spec.postgres.host, spec.redis.host}):
+        return "external_postgres" if port == spec.postgres.port else "external_redis"
     if peers is None:
-        return "clients" if into else "external_postgres" if port == spec.postgres.port else "external_redis"
+        return "clients"
     for role in ROLES:
         if peers == [{"podSelector": {"matchLabels": names.selector(spec, role)}}]:
             return role
@@ -40,12 +42,18 @@ def party(spec: Deployment, peers: list[Object] | None, port: int, *, into: bool
             assert {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"} <= set(four)
             assert {"fc00::/7", "fe80::/10"} <= set(six)
             return "internet"
-        case [{"ipBlock": {"cidr": "192.0.2.7/32"}}]:
-            return "external_redis"
         case [first, {"ipBlock": {"cidr": "169.254.20.10/32"}}]:
             assert first == dns | {"podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}
             return "dns"
     return str(peers)
+
+
+def _address(peers: list[Object]) -> str:
+    """Of peers that are one address."""
+    match peers:
+        case [{"ipBlock": {"cidr": cidr}}]:
+            return str(cidr).removesuffix("/32")
+    return "none"
 
 
 def allowed(spec: Deployment, declared: Manifests) -> Iterator[tuple[reach.Edge, str]]:

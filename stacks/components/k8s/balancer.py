@@ -43,20 +43,18 @@ def balancer(scope: Scope, image: str, files: Sequence[File]) -> core.Service:
     spec = scope.spec
     core.ConfigMap(NAME, metadata=scope.metadata(NAME, "balancer"), data=mounts.config(files), opts=scope.options)
     disruption_budget(scope, "balancer")
-    model = edge.balancer(spec)
-    if model is None:
-        raise ValueError("there is no balancer in this deployment")
+    size = spec.container_size("balancer")
     program = Program(
         role="balancer",
         image=image,
-        size=spec.container_size("balancer"),
+        size=size,
         ports={port.name: port.target for port in reach.published(spec)} | {"health": ports.BALANCER_HEALTH},
-        volumes=[*mounts.volumes("balancer", files), scratch("run", SCRATCH)],
+        volumes=[*mounts.volumes("balancer", files), scratch("run", SCRATCH, size.disk // 2)],
         command=["/bin/sh", SCRIPT, spec.edge.kind, FOLDER, SCRATCH],
         live=http_get("/health/live", Often(5, 2, 3), "health"),
         ready=http_get("/health/live", Often(1, 1, 2), "health"),
         before_stop=core.LifecycleHandlerArgs(sleep=core.SleepActionArgs(seconds=BEFORE_STOP_SECONDS)),
-        grace_seconds=BEFORE_STOP_SECONDS + ceil(model.shutdown_timeout) + _MARGIN_SECONDS,
+        grace_seconds=BEFORE_STOP_SECONDS + ceil(edge.balancer(spec).shutdown_timeout) + _MARGIN_SECONDS,
         sysctls=spec.limits.sysctls,
         spread=True,
     )

@@ -54,7 +54,7 @@ def grafana(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Input[
         volumes=[
             *mounts.volumes("grafana", files),
             scratch("data", panels.VOLUME, size.disk // 2),
-            scratch("tmp", "/tmp"),  # noqa: S108 (the container's own)
+            scratch("tmp", "/tmp", size.disk // 4),  # noqa: S108 (the container's own)
         ],
         env=[core.EnvVarArgs(name=key, value=value) for key, value in variables],
         started=http_get("/api/health", Often(2, 2, 60)),

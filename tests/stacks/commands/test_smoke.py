@@ -74,11 +74,11 @@ async def test_a_real_venue_gets_no_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("certified", "trusted", "refusal"),
-    [("veloz.test", True, ""), ("veloz.test", False, "not accepted"), ("other.test", True, "not accepted")],
+    ("certified", "signer", "refusal"),
+    [("veloz.test", "ours", ""), ("veloz.test", "other", "not accepted"), ("other.test", "ours", "not accepted")],
 )
 async def test_only_a_certificate_of_the_stacks_authority_for_the_edge_is_believed(
-    certified: str, trusted: bool, refusal: str, tmp_path: Path
+    certified: str, signer: str, refusal: str, tmp_path: Path
 ) -> None:
     """The name need not be in DNS: the edge is reached by its address."""
     made, other = generate("one", [certified]), generate("other", ["veloz.test"])
@@ -91,7 +91,7 @@ async def test_only_a_certificate_of_the_stacks_authority_for_the_edge_is_believ
         return web.json_response({"ok": True})
 
     async with _serving(ready, context) as port:
-        edge = Edge(f"https://veloz.test:{port}", "127.0.0.1", port, (made if trusted else other).authority)
+        edge = Edge(f"https://veloz.test:{port}", "127.0.0.1", port, (made if signer == "ours" else other).authority)
         if not refusal:
             assert await wait_ready(edge, 5, quiet) < 5
             return
