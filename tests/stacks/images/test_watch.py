@@ -321,7 +321,7 @@ def test_a_stop_signal_that_haproxy_loses_in_a_reload_is_repeated(number: signal
         with watched(find("haproxy"), tmp_path / str(attempt)) as one:
             assert one.process is not None
             one.write("two")
-            eventually(lambda: "is read anew" in one.said.read_text())  # noqa: B023 - it is called here
+            eventually(lambda: "is read anew" in one.said.read_text())
             one.process.send_signal(number)
             one.process.wait(timeout=15)
 
