@@ -110,6 +110,24 @@ bench: $(VENV)/.test ## the engine's benchmark: orders a second in process
 	cd engine && cmake --preset release && cmake --build --preset release -j $(JOBS) --target veloz_bench
 	engine/build/release/veloz_bench
 
+# HOSTNAME=… counts on the command line alone: shells and containers have a variable of that name.
+TOLD = $(if $(filter command,$(origin HOSTNAME)),--hostname '$(HOSTNAME)') $(if $(RENEW),--renew)
+STACKS = STACK='$(STACK)' TOPOLOGY='$(TOPOLOGY)' CONFIRM='$(CONFIRM)' $(BIN)/python -m stacks
+
+.PHONY: init preview up rollback destroy render
+init: $(VENV)/.deploy ## make a stack's file and secrets: STACK=… [TOPOLOGY=single|compose|kubernetes] [HOSTNAME=…] [RENEW=1]
+	@$(STACKS) init $(TOLD) $(ARGS)
+preview: $(VENV)/.deploy ## show what `make up` would change, and what the policy says: STACK=…
+	@$(STACKS) preview $(ARGS)
+up: $(VENV)/.deploy ## deploy a stack, wait until it serves, prove it, record the release: STACK=…
+	@$(STACKS) up $(ARGS)
+rollback: $(VENV)/.deploy ## return to the last good release before this one: STACK=…
+	@$(STACKS) rollback $(ARGS)
+destroy: $(VENV)/.deploy ## take a deployment away; its data too only with CONFIRM=<stack>: STACK=…
+	@$(STACKS) destroy $(ARGS)
+render: $(VENV)/.deploy ## print a Kubernetes stack's objects as YAML: STACK=…
+	@$(STACKS) render $(ARGS)
+
 # Deployments have no tests yet: the order flow end to end needs no tools and is a part of `make test`.
 .PHONY: e2e
 e2e: ## tests that need Docker, Pulumi or hosts; says what is missing

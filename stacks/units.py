@@ -5,16 +5,30 @@ Each is the spelling that the consumer itself gives back, so that a second look 
 
 from __future__ import annotations
 
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
 _MILLI: Final = 1000
 _KIBI: Final = 1024
+_NANO_DIGITS: Final = 9
 
 
 def docker_cpus(millicores: int) -> str:
-    """Cores as a decimal text: 500 → "0.5"."""
-    whole, thousandths = divmod(millicores, _MILLI)
-    return f"{whole}.{thousandths:03}".rstrip("0").rstrip(".")
+    """Cores as the provider gives them back: 500 → "0.5", 1000 → "1.0", 10000 → "10.".
+
+    Some it gives back rounded, 50 as "0.1"; another `up` would replace the container. Of those, the next more that it does not.
+    """
+    while Decimal(text := _as_read(millicores)) * _MILLI != millicores:
+        millicores += 1
+    return text
+
+
+def _as_read(millicores: int) -> str:
+    """nanoInt64ToDecimalString in terraform-provider-docker 4.5.0, internal/provider/helpers.go."""
+    text = f"{Decimal(millicores) / _MILLI:.9f}"
+    if text.count("0") == _NANO_DIGITS:
+        return str(Decimal(text).quantize(Decimal("0.1"), ROUND_HALF_UP))
+    return text.rstrip("0")
 
 
 def docker_memory(mib: int) -> int:
@@ -31,7 +45,11 @@ def docker_duration(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     text = f"{hours}h" if hours else ""
     text += f"{minutes}m" if hours or minutes else ""
-    return f"{text}{docker_cpus(rest)}s"
+    return f"{text}{_decimal(rest)}s"
+
+
+def _decimal(thousandths: int) -> str:
+    return f"{thousandths // _MILLI}.{thousandths % _MILLI:03}".rstrip("0").rstrip(".")
 
 
 def kubernetes_cpu(millicores: int) -> str:

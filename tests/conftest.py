@@ -1,11 +1,15 @@
 """The real parts tests run against: the release engine, PostgreSQL and Valkey, each started once a test process."""
 
 import asyncio
+import os
+import random
+import secrets
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import hypothesis
@@ -18,6 +22,7 @@ from psycopg.conninfo import make_conninfo
 from app.build import build_engine
 from app.embedded import EmbeddedServers
 from app.migrate import migrate
+from tests.faults.scale import Figure
 
 # How long an example takes says what the machine has to do besides.
 hypothesis.settings.register_profile("veloz", deadline=None)
@@ -36,6 +41,47 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name == "faults" and item.path.stem in ALONE:
             item.add_marker("alone")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:  # noqa: ANN401 - pytest's own is not public
+    """Every test's figures and the seed that replays it."""
+    reports = [report for key in ("passed", "failed") for report in terminalreporter.stats.get(key, ())]
+    rows = [
+        (report.nodeid.rpartition("/")[2], report.outcome, *pair)
+        for report in reports
+        if report.when == "call"
+        for pair in report.user_properties
+    ]
+    if rows:
+        terminalreporter.section("figures")
+        for node, outcome, name, value in rows:
+            terminalreporter.write_line(f"{outcome:6}  {node}: {name}: {value}")
+
+
+@pytest.fixture
+def figure(record_property: Figure) -> Figure:
+    """Note a figure; it is shown when the run ends."""
+
+    def note(name: str, value: object) -> None:
+        text = f"{value:.2f}" if isinstance(value, float) else value
+        print(f"{name}: {text}")  # noqa: T201
+        record_property(name, text)
+
+    return note
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest, record_property: Figure) -> int:
+    """The run's seed; pytest shows it with a failure."""
+    number = int(os.environ.get("VELOZ_FAULT_SEED") or secrets.randbelow(10**9))
+    print(f"VELOZ_FAULT_SEED={number} replays {request.node.name}")  # noqa: T201
+    record_property("VELOZ_FAULT_SEED", number)
+    return number
+
+
+@pytest.fixture
+def rng(seed: int) -> random.Random:
+    return random.Random(seed)
 
 
 @pytest.fixture(scope="session")

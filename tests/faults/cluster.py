@@ -6,11 +6,9 @@ import asyncio
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import aiohttp
 import msgspec
-import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from app.placement import targets
@@ -18,11 +16,11 @@ from stacks.balancer import Kind
 from tests.faults.balancer import Balancer
 from tests.faults.gateway import Gateway, environment, free_port
 from tests.faults.proxy import Proxy
+from tests.faults.system import BALANCES, System
 from tests.faults.valkey import Valkey
 from tests.faults.waiting import until
 
 READY_SECONDS = 30
-BALANCES = {"USDT": "10000000000", "BTC": "100000"}
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +38,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     changes: Mapping[str, str] = {}
 
 
-class Cluster:
+class Cluster(System):
     """Made and entered outside of any event loop or on one; the gateways are started with `start`."""
 
     def __init__(self, directory: Path, database: str, engine: Path, shape: Shape | None = None) -> None:
@@ -145,11 +143,6 @@ class Cluster:
         answers = await asyncio.gather(*(gateway.health() for gateway in self.gateways if gateway.alive))
         return all(status == 200 for status, _ in answers)
 
-    def shards(self) -> dict[int, tuple[str | None, int]]:
-        """Shard → owner and epoch, as the database has it."""
-        with psycopg.connect(self.database) as connection:
-            return {row[0]: (row[1], row[2]) for row in connection.execute("SELECT shard, owner, epoch FROM shards")}
-
     @property
     def url(self) -> str:
         """The balancer's, or the first gateway's without one."""
@@ -169,40 +162,6 @@ class Cluster:
         overview = await self.ask("GET", "/api/cluster")
         owner = next(one["owner"] for one in overview["shards"] if one["shard"] == shard)
         return next((gateway for gateway in self.gateways if gateway.owner == owner), None)
-
-    async def shard_of(self, accounts: list[str]) -> dict[str, int]:
-        async with await psycopg.AsyncConnection.connect(self.database) as connection:
-            cursor = await connection.execute(
-                "SELECT account, shard FROM accounts WHERE account = ANY(%s)", (accounts,)
-            )
-            return dict(await cursor.fetchall())
-
-    async def ask(self, method: str, path: str, body: object = None, *, seconds: float = 30) -> dict[str, Any]:
-        """An admin's request to any gateway until one gives a good answer. Raises TimeoutError."""
-        answers: list[dict[str, Any]] = []
-        timeout = aiohttp.ClientTimeout(total=5)
-        async with aiohttp.ClientSession(headers=self.headers, timeout=timeout) as session:
-
-            async def good() -> bool:
-                url = secrets.choice(self.urls())
-                try:
-                    async with session.request(method, url + path, json=body) as answer:
-                        if answer.status in {200, 201}:
-                            answers.append(await answer.json())
-                        return bool(answers)
-                except (aiohttp.ClientError, TimeoutError):
-                    return False
-
-            await until(good, seconds=seconds, every=0.05)
-        return answers[0]
-
-    async def open_account(self, account: str) -> dict[str, str]:
-        """Open an account with deep pockets; returns the headers of a trader's key for it."""
-        known = await self.shard_of([account])
-        if not known:
-            await self.ask("POST", "/api/admin/accounts", {"account": account, "balances": BALANCES})
-        made = await self.ask("POST", "/api/auth/keys", {"role": "trader", "account": account})
-        return {"X-API-Key": made["api_key"]}
 
 
 def proxied(dsn: str) -> tuple[Proxy, str]:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import aiohttp
 import msgspec
@@ -16,18 +16,18 @@ import psycopg
 
 from tests.faults.campaign import background
 from tests.faults.checker import Violation, check
-from tests.faults.cluster import Cluster
 from tests.faults.facts import Digest, Facts, gather
 from tests.faults.ledger import Call, Ledger
 from tests.faults.load import BUSINESS, Client, Load, settle
 from tests.faults.scale import scaled
 from tests.faults.shard_checker import check_shards
 from tests.faults.stream import AdminFollower, Follower
+from tests.faults.system import System
 
 DIGEST_SECONDS = 0.5
 BY_BALANCER = 0.5  # share of the requests that go by way of the balancer; the others go to any gateway at random
 
-Break = Callable[[Cluster], Awaitable[None]]
+S = TypeVar("S", bound=System)
 
 
 class Trader:
@@ -78,7 +78,7 @@ class Result(msgspec.Struct, frozen=True):
 class Fleet:
     """Traders on a cluster, from open accounts to gathered evidence."""
 
-    def __init__(self, cluster: Cluster, directory: Path, seed: int) -> None:
+    def __init__(self, cluster: System, directory: Path, seed: int) -> None:
         self.cluster = cluster
         self.traders: list[Trader] = []
         self.digests: dict[str, list[Digest]] = {}
@@ -149,9 +149,9 @@ class Fleet:
 
 
 async def campaign(  # noqa: PLR0913 - what a run is
-    cluster: Cluster,
+    cluster: S,
     directory: Path,
-    break_it: Break,
+    break_it: Callable[[S], Awaitable[None]],
     *,
     seed: int,
     accounts: int = scaled(4, 8),
@@ -186,7 +186,7 @@ async def campaign(  # noqa: PLR0913 - what a run is
     return Result(facts, sum(asked_again), [gap for watcher in (admin, *watchers) for gap in watcher.gaps])
 
 
-async def _close(cluster: Cluster, fleet: Fleet, admin: AdminFollower) -> None:
+async def _close(cluster: System, fleet: Fleet, admin: AdminFollower) -> None:
     """With no order open nothing more happens; then everybody must have seen everything."""
     for trader in fleet.traders:
         await cluster.ask("POST", "/api/cancel_all", {"account": trader.account})

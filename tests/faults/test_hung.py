@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import aiohttp
 import psycopg
 import pytest
 
@@ -17,6 +16,7 @@ from tests.faults.checker import check, report
 from tests.faults.cluster import Cluster, Shape
 from tests.faults.facts import gather
 from tests.faults.fleet import campaign
+from tests.faults.hanging import OUT_SECONDS, ask_anew
 from tests.faults.havoc import LEASE_SECONDS, stop_and_go
 from tests.faults.ledger import Ledger
 from tests.faults.load import Client
@@ -24,9 +24,7 @@ from tests.faults.scale import FULL, Figure
 from tests.faults.shard_checker import check_shards
 from tests.faults.waiting import until
 
-OUT_SECONDS = 3.0
 HANGS_SECONDS = 6.5
-EVERY_SECONDS = 0.04
 ORDER = {"side": "BUY", "symbol": "BTCUSDT", "qty": "0.01", "price": "30000", "type": "LIMIT"}
 
 
@@ -42,7 +40,7 @@ async def test_a_hung_gateway_leaves_the_rotation_and_no_post_is_sent_again(
 
     async def hang(cluster: Cluster) -> None:
         victim = rng.choice(cluster.gateways)
-        asking = asyncio.create_task(_ask(cluster.url, hung))
+        asking = asyncio.create_task(ask_anew(cluster.url, hung))
         try:
             await stop_and_go(victim, HANGS_SECONDS)
         finally:
@@ -68,27 +66,6 @@ async def test_a_hung_gateway_leaves_the_rotation_and_no_post_is_sent_again(
     figure("R13 POSTs sent, got, sent again", f"{sum(sent.values())} {got.total()} {len(again)}")
     assert got.total() > sum(sent.values()) / 2, "the taps saw nothing"
     assert not again
-
-
-async def _ask(url: str, hung: list[float]) -> None:
-    """Reads by way of the balancer, each on a connection of its own; notes when those began that the hung gateway got."""
-    started = time.monotonic()
-    hung.append(0.0)
-    timeout = aiohttp.ClientTimeout(total=10)
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(force_close=True, limit=0), timeout=timeout
-    ) as session:
-
-        async def once(at: float) -> None:
-            async with session.get(f"{url}/health/live") as answer:
-                await answer.read()
-            if time.monotonic() - started - at > 1.0:
-                hung.append(at)
-
-        async with asyncio.TaskGroup() as group:
-            while True:
-                group.create_task(once(time.monotonic() - started))
-                await asyncio.sleep(EVERY_SECONDS)
 
 
 async def test_a_gateway_that_wakes_after_its_lease_writes_nothing(

@@ -13,4 +13,4 @@ async def until(condition: Callable[[], Awaitable[bool]], *, seconds: float, eve
             while not await condition():  # noqa: ASYNC110 - what is waited for happens in other processes
                 await asyncio.sleep(every)
     except TimeoutError:
-        raise TimeoutError(f"{condition.__qualname__} did not hold within {seconds} s") from None
+        raise TimeoutError(f"{getattr(condition, '__qualname__', condition)} did not hold within {seconds} s") from None

@@ -20,7 +20,7 @@ from app.operation import MAX_BODY
 from stacks.balancer import Kind
 from stacks.programs import Program, find
 from tests.stacks.backends import backend, balanced, free_port, process
-from tests.stacks.front import Front, before, description, front, raw, until
+from tests.stacks.front import Front, before, description, front, raw, spares_connections, until
 
 
 @pytest.fixture(params=["nginx", "haproxy"])
@@ -219,6 +219,7 @@ async def test_events_arrive_one_by_one_and_a_quiet_stream_lives_on(program: Pro
 async def test_a_reload_fails_no_request_and_ends_the_old_worker_though_a_stream_is_open(
     program: Program, tmp_path: Path
 ) -> None:
+    spares_connections(program)
     async with front(program, tmp_path, shutdown_timeout=1.0) as made:
         ended = False
         statuses: Counter[int] = Counter()

@@ -23,7 +23,7 @@ from stacks.programs import Program, find
 from stacks.tls import CIPHERSUITES, HSTS_SECONDS
 from tests.stacks.backends import free_port
 from tests.stacks.certificates import Algorithm, issue, trusting
-from tests.stacks.front import Front, before, front, raw, secured, until
+from tests.stacks.front import Front, before, front, raw, secured, spares_connections, until
 
 SSLYZE: Final = Path(sys.prefix, "checkers", "bin", "sslyze")
 HSTS: Final = "Strict-Transport-Security"
@@ -87,13 +87,13 @@ def suites(report: Any, version: str) -> set[str]:  # noqa: ANN401 - its JSON
 
 async def test_every_answer_with_tls_says_that_there_is_nothing_without(program: Program, tmp_path: Path) -> None:
     async with front(program, tmp_path, 1, describe=secured) as made:
-        for method, path, options, expected in (
-            ("GET", "/x", {}, 200),
-            ("GET", "/metrics", {}, 404),
-            ("TRACE", "/x", {}, 405),
-            ("POST", "/x", {"data": b"x" * (MAX_BODY + 1)}, 413),
+        for method, path, data, expected in (
+            ("GET", "/x", b"", 200),
+            ("GET", "/metrics", b"", 404),
+            ("TRACE", "/x", b"", 405),
+            ("POST", "/x", b"x" * (MAX_BODY + 1), 413),
         ):
-            async with made.session.request(method, made.running.url + path, **options) as answer:
+            async with made.session.request(method, made.running.url + path, data=data) as answer:
                 assert (answer.status, answer.headers[HSTS]) == (expected, f"max-age={HSTS_SECONDS}")
         async with made.session.get(made.running.plain + "/x", allow_redirects=False) as answer:
             assert HSTS not in answer.headers
@@ -206,6 +206,7 @@ async def test_a_client_that_stops_at_any_stage_is_cut_off(program: Program, tmp
 
 async def test_a_certificate_is_replaced_without_a_failed_request(program: Program, tmp_path: Path) -> None:
     """New connections get the new one; those that were there go on."""
+    spares_connections(program)
     later = tmp_path / "later"
     later.mkdir()
     issue(later)

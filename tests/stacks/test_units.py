@@ -17,7 +17,7 @@ SECONDS = {"h": Decimal(3600), "m": Decimal(60), "s": Decimal(1), "ms": Decimal(
 
 @pytest.mark.parametrize(
     ("millicores", "docker", "kubernetes"),
-    [(500, "0.5", "500m"), (1000, "1", "1"), (1500, "1.5", "1500m"), (50, "0.05", "50m"), (10_000, "10", "10")],
+    [(500, "0.5", "500m"), (1000, "1.0", "1"), (1500, "1.5", "1500m"), (250, "0.25", "250m"), (10_000, "10.", "10")],
 )
 def test_cores(millicores: int, docker: str, kubernetes: str) -> None:
     assert (units.docker_cpus(millicores), units.kubernetes_cpu(millicores)) == (docker, kubernetes)
@@ -40,9 +40,13 @@ def test_durations_as_docker_gives_them_back(seconds: float, text: str) -> None:
     assert units.docker_duration(seconds) == text
 
 
-@given(st.integers(1, 10**6))
+def test_cores_that_docker_would_give_back_rounded_are_the_next_that_it_does_not() -> None:
+    assert [units.docker_cpus(millicores) for millicores in (50, 10_050, 20_005)] == ["0.051", "10.051", "20.011"]
+
+
+@given(st.integers(1, 256_000))
 def test_no_core_is_lost(millicores: int) -> None:
-    assert Decimal(units.docker_cpus(millicores)) * 1000 == millicores
+    assert 0 <= Decimal(units.docker_cpus(millicores)) * 1000 - millicores <= 10
     text = units.kubernetes_cpu(millicores)
     assert int(text.removesuffix("m")) * (1 if text.endswith("m") else 1000) == millicores
 

@@ -1,0 +1,1 @@
+"""What `python -m stacks` does: init, preview, up, rollback, destroy, render."""

@@ -1,0 +1,94 @@
+"""A cluster as it is: what its API says. Nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from stacks.commands.docker_facts import reason
+from stacks.spec import Deployment
+
+_SECONDS: Final = 8
+_MIB: Final = 1024 * 1024
+_DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
+
+
+class Node(NamedTuple):
+    """What it gives to pods: thousandths of a core, MiB."""
+
+    name: str
+    cpu: int
+    memory: int
+    images: frozenset[str] = frozenset()
+
+
+class Facts(NamedTuple):
+    """`away` says why the API cannot be reached; then the rest is empty. `namespace`: its labels, None when there is none."""
+
+    context: str
+    away: str = ""
+    version: str = ""
+    nodes: tuple[Node, ...] = ()
+    storage: Mapping[str, bool] = {}
+    ingress: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    namespace: Mapping[str, str] | None = None
+
+
+def read(spec: Deployment) -> Facts:
+    """Of the context that the stack file names, else of the kubeconfig's current one."""
+    from kubernetes import config  # noqa: PLC0415 - slow to load
+    from kubernetes.client import ApiException, Configuration  # noqa: PLC0415
+    from kubernetes.config import ConfigException  # noqa: PLC0415
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+    where = spec.kubernetes.context or "the current context"
+    try:
+        once: Any = Configuration()
+        once.retries = False
+        new_client: Any = config.new_client_from_config  # its type lacks the last argument
+        with new_client(context=spec.kubernetes.context or None, client_configuration=once) as client:
+            return _read(spec, where, client)
+    except ApiException as error:
+        return Facts(where, away=f"the API says {error.status} {error.reason}")
+    except ConfigException as error:
+        return Facts(where, away=str(error))
+    except (HTTPError, OSError) as error:
+        return Facts(where, away=reason(error))
+
+
+def _read(spec: Deployment, where: str, client: Any) -> Facts:  # noqa: ANN401 - its type lacks half of it
+    from kubernetes.client import ApisApi, CoreV1Api, NetworkingV1Api, StorageV1Api, VersionApi  # noqa: PLC0415
+
+    core: Any = CoreV1Api(client)
+    limit: dict[str, Any] = {"_request_timeout": _SECONDS}
+    version = VersionApi(client).get_code(**limit).git_version
+    storage: list[Any] = StorageV1Api(client).list_storage_class(**limit).items
+    classes: list[Any] = NetworkingV1Api(client).list_ingress_class(**limit).items
+    groups = ApisApi(client).get_api_versions(**limit).groups
+    found = core.list_namespace(field_selector=f"metadata.name={spec.name}", **limit).items
+    return Facts(
+        where,
+        version=str(version),
+        nodes=tuple(_nodes(core.list_node(**limit).items)),
+        storage={one.metadata.name: (one.metadata.annotations or {}).get(_DEFAULT_CLASS) == "true" for one in storage},
+        ingress=frozenset(one.metadata.name for one in classes),
+        groups=frozenset(one.name for one in groups),
+        namespace=dict(found[0].metadata.labels or {}) if found else None,
+    )
+
+
+def _nodes(listed: list[Any]) -> Iterator[Node]:
+    from kubernetes.utils.quantity import parse_quantity  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    for one in listed:
+        if one.spec.unschedulable:
+            continue
+        allocatable = one.status.allocatable or {}
+        names = frozenset(name for image in one.status.images or () for name in image.names or ())
+        yield Node(
+            one.metadata.name,
+            int(parse_quantity(allocatable.get("cpu", "0")) * 1000),
+            int(parse_quantity(allocatable.get("memory", "0")) // _MIB),
+            names,
+        )

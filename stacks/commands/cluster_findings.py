@@ -1,0 +1,85 @@
+"""Whether a deployment fits on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from stacks.commands.cluster_facts import Facts
+from stacks.commands.findings import Finding
+from stacks.spec import ROLES, Deployment
+
+_OURS: Final = ("app.kubernetes.io/part-of", "veloz")
+_CERT_MANAGER: Final = "cert-manager.io"
+
+
+def findings(spec: Deployment, facts: Facts) -> Iterator[Finding]:
+    """What is wanted and what is there, in the order in which it matters."""
+    if facts.away:
+        yield Finding("cluster", "an API server that answers", f"{facts.context}: {facts.away}", "refused",
+                      "Check the network, KUBECONFIG and kubernetes.context: kubectl cluster-info.")  # fmt: skip
+        return
+    yield Finding("cluster", "an API server that answers", f"{facts.version} at {facts.context}")
+    yield from _capacity(spec, facts)
+    yield from _classes(spec, facts)
+    yield from _images(spec, facts)
+    strange = facts.namespace is not None and facts.namespace.get(_OURS[0]) != _OURS[1]
+    have = "absent" if facts.namespace is None else "of something else" if strange else "of a deployment of VeloZ"
+    yield Finding("namespace", f"{spec.name}, ours", have, "refused" if strange else "ok",
+                  "Give the deployment another name, or remove the namespace.")  # fmt: skip
+
+
+def _capacity(spec: Deployment, facts: Facts) -> Iterator[Finding]:
+    sizes = [spec.container_size(role) for role in ROLES for _ in range(spec.replicas(role))]
+    cpu, memory = max(size.cpu for size in sizes), max(size.memory for size in sizes)
+    fits = any(node.cpu >= cpu and node.memory >= memory for node in facts.nodes)
+    largest = max(facts.nodes, key=lambda node: (node.cpu, node.memory), default=None)
+    have = f"{largest.cpu / 1000:g} CPU, {largest.memory} MiB on {largest.name}" if largest else "no node takes pods"
+    remedy = "Choose the profile minimum, less by sizes.COMPONENT, or larger nodes."
+    yield Finding(
+        "largest pod", f"{cpu / 1000:g} CPU, {memory} MiB on one node", have, "ok" if fits else "refused", remedy
+    )
+    all_cpu, all_memory = sum(size.cpu for size in sizes), sum(size.memory for size in sizes)
+    there_cpu, there_memory = sum(node.cpu for node in facts.nodes), sum(node.memory for node in facts.nodes)
+    fits = all_cpu <= there_cpu and all_memory <= there_memory
+    yield Finding("all pods", f"{all_cpu / 1000:g} CPU, {all_memory} MiB", f"{there_cpu / 1000:g} CPU, {there_memory} MiB",
+                  "ok" if fits else "refused", "Choose the profile minimum, fewer replicas, or more nodes.")  # fmt: skip
+
+
+def _classes(spec: Deployment, facts: Facts) -> Iterator[Finding]:
+    if any(spec.replicas(role) for role in ("postgres", "redis", "prometheus")):
+        wanted = spec.kubernetes.storage_class
+        there = wanted in facts.storage if wanted else any(facts.storage.values())
+        yield Finding("storage class", wanted or "a default one", ", ".join(sorted(facts.storage)) or "none",
+                      "ok" if there else "refused", "Name one of the cluster's by kubernetes.storage_class.")  # fmt: skip
+    if spec.edge.kind == "ingress":
+        wanted = spec.kubernetes.ingress_class
+        there = wanted in facts.ingress if wanted else bool(facts.ingress)
+        yield Finding("ingress class", wanted or "any", ", ".join(sorted(facts.ingress)) or "none", "ok" if there else "refused",
+                      "Install an ingress controller, or choose edge.kind haproxy or nginx.")  # fmt: skip
+    if spec.edge.tls.source == "issued":
+        there = _CERT_MANAGER in facts.groups
+        yield Finding("cert-manager", "its API", "there" if there else "absent", "ok" if there else "refused",
+                      "Install cert-manager, or choose edge.tls.source generated or provided.")  # fmt: skip
+
+
+def _images(spec: Deployment, facts: Facts) -> Iterator[Finding]:
+    """Nodes load what they lack from registries, which cannot be seen from here."""
+    there = {name for node in facts.nodes for name in node.images}
+    wanted = [getattr(spec.images, spec.edge.kind)] if spec.replicas("balancer") else []
+    wanted += [
+        getattr(spec.images, role) for role in ("postgres", "redis", "prometheus", "grafana") if spec.replicas(role)
+    ]
+    for image in dict.fromkeys([*([spec.images.veloz] if spec.images.veloz else []), *wanted]):
+        on_node = any(_same(image, name) for name in there)
+        yield Finding(
+            "image", image, "on a node" if on_node else "on no node that says so: nodes load it from its registry"
+        )
+    if not spec.images.veloz and not spec.images.registry:
+        yield Finding("image of VeloZ", "where nodes find it", "built on this machine, pushed nowhere", "note",
+                      "Name a registry by images.registry, unless what is built here is on the nodes at once.")  # fmt: skip
+
+
+def _same(image: str, name: str) -> bool:
+    """Container runtimes write Docker's default registry out."""
+    return name in {image, f"docker.io/{image}", f"docker.io/library/{image}"}

@@ -1,0 +1,171 @@
+"""A release, from what is wanted to a deployment that serves and a record of it."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import yaml
+
+from app.migrate import MigrationRefused, read_migrations
+from stacks.commands import certificates_file, docker_facts, releases
+from stacks.commands.failures import Failure
+from stacks.commands.releases import Release
+from stacks.commands.smoke import Step
+from stacks.commands.stack import READY_SECONDS, Stack
+from stacks.document import CONFIG_KEY, load
+from stacks.refusals import SpecError
+from stacks.spec import Deployment
+
+_GIT_SECONDS: Final = 10
+_OF_BUILDING: Final = frozenset({"registry", "build_args"})
+
+
+class Wanted(NamedTuple):
+    """`document` is what is recorded; `of` the release it returns to; `schema` None: the image's, else this tree's."""
+
+    spec: Deployment
+    document: dict[str, Any]
+    file: Path | None = None
+    of: int = 0
+    schema: int | None = None
+    image: str = ""
+
+
+class Deployed(NamedTuple):
+    """`release` is the one that serves now; `changed` how many resources did."""
+
+    release: Release
+    changed: int
+    steps: list[Step]
+
+
+def up(stack: Stack, *, seconds: float = READY_SECONDS) -> Deployed:
+    """What the stack file says. Raises Failure; an unreachable target has changed nothing then."""
+    document = dict(stack.project.document(stack.name))
+    return deploy(stack, Wanted(stack.project.deployment(stack.name), document), seconds=seconds)
+
+
+def rollback(stack: Stack, *, seconds: float = READY_SECONDS) -> Deployed:
+    """The last good release before the current one. Raises Failure."""
+    known = releases.read(stack.project.releases(stack.name))
+    target = releases.target(known)
+    pinned = pin(target)
+    stack.output.say(f"Returning to release {target.id} of {target.time}, image {target.image}.")
+    with _stack_file(stack, pinned) as file:
+        wanted = Wanted(_loaded(pinned, target), target.deployment, file, target.id, target.schema, target.image)
+        done = deploy(stack, wanted, seconds=seconds)
+    stack.output.say(f"{stack.project.stack_file(stack.name)} is as it was: the next `make up` deploys what it says.")
+    return done
+
+
+def pin(target: Release) -> dict[str, Any]:
+    """Its description, with the image that it was then: nothing is built or pushed, so nothing says how."""
+    images = {name: value for name, value in target.deployment.get("images", {}).items() if name not in _OF_BUILDING}
+    return {**target.deployment, "images": {**images, "veloz": target.image}}
+
+
+def _loaded(document: dict[str, Any], target: Release) -> Deployment:
+    try:
+        return load(document)
+    except SpecError as error:
+        lines = "\n".join(f"  {line}" for line in str(error).splitlines())
+        raise Failure(
+            f"Release {target.id} cannot be described any more; repair forward with make up:\n{lines}"
+        ) from error
+
+
+def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
+    stack.aim(wanted.spec)
+    configuration = stack.pulumi.configuration(stack.name)
+    stack.check(wanted.spec, configuration)
+    previewed = stack.preview(wanted.spec, configuration, wanted.file)
+    stack.show(previewed)
+    path = stack.project.releases(stack.name)
+    known = releases.read(path)
+    current = known[-1] if known else None
+    # A good one that nothing changes is the same release still.
+    same = current and current.outcome == "good" and current.deployment == wanted.document and not previewed.changes
+    again = current if same else None
+    release = again or releases.begin(
+        known,
+        wanted.document,
+        schema=schema(stack, wanted.spec) if wanted.schema is None else wanted.schema,
+        commit=commit(stack.project.root),
+        image=wanted.image,
+        of=wanted.of,
+    )
+    if not again:
+        releases.put(path, release)
+    try:
+        stack.output.say("deploying")
+        progress = stack.apply("up", ["--config-file", str(wanted.file)] if wanted.file else [])
+        release = msgspec.structs.replace(release, image=str(stack.pulumi.outputs(stack.name).get("image") or ""))
+        steps = stack.serve(wanted.spec, configuration, seconds)
+    except Failure as error:
+        if not again:
+            releases.put(path, release.ended("failed"))
+        raise Failure(f"{error}\n{_way_back(stack)}") from error
+    if not again:
+        release = release.ended("good")
+        releases.put(path, release)
+    certificates_file.write(stack, configuration)
+    stack.output.say(f"Release {release.id} serves: {stack.edge(configuration).url}", "green")
+    return Deployed(release, progress.changed, steps)
+
+
+def schema(stack: Stack, spec: Deployment) -> int:
+    """How many migrations the image knows: by its label, else those of this tree, which it is built from."""
+    try:
+        ours = len(read_migrations())
+    except MigrationRefused as error:
+        raise Failure(f"app/schema: {error}.") from error
+    if not spec.images.veloz or spec.topology == "kubernetes":
+        return ours
+    labels = docker_facts.read(spec, stack.pulumi.environ).images.get(spec.images.veloz, {})
+    return int(labels.get(docker_facts.SCHEMA_LABEL, ours))
+
+
+def commit(root: Path) -> str:
+    """Of the tree, with a plus when it differs; empty when git knows none."""
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        return head + ("+" if _git(root, "status", "--porcelain") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments],  # noqa: S607 - whichever the person uses
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=_GIT_SECONDS,
+    )
+    return done.stdout.strip()
+
+
+def _way_back(stack: Stack) -> str:
+    try:
+        target = releases.target(releases.read(stack.project.releases(stack.name)))
+    except Failure:
+        return "There is no earlier release to return to; what was done so far stays, and `make up` goes on from there."
+    return f"Return to release {target.id}: make rollback STACK={stack.name}"
+
+
+@contextmanager
+def _stack_file(stack: Stack, document: dict[str, Any]) -> Iterator[Path]:
+    """The stack's own, with another description; its secrets stay encrypted."""
+    whole = yaml.safe_load(stack.project.text(stack.name))
+    whole["config"][CONFIG_KEY] = document
+    with tempfile.TemporaryDirectory(prefix="veloz-") as folder:
+        path = Path(folder) / stack.project.stack_file(stack.name).name
+        path.write_text(yaml.safe_dump(whole, sort_keys=False), encoding="utf-8")
+        yield path

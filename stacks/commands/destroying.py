@@ -1,0 +1,62 @@
+"""What is taken away, and what is kept unless its loss is confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from stacks.commands import releases
+from stacks.commands.changes import Change, name_of
+from stacks.commands.failures import Failure
+from stacks.commands.pulumi_errors import explain
+from stacks.commands.stack import Stack, steps_of
+
+
+class Going(NamedTuple):
+    """`kept` holds data and stays."""
+
+    changes: Sequence[Change]
+    kept: Sequence[str]
+
+    def document(self) -> dict[str, Any]:
+        return {"changes": [one._asdict() for one in self.changes], "kept": list(self.kept)}
+
+
+def look(stack: Stack, confirm: str) -> Going:
+    """What would go. Raises Failure for a confirmation of something else."""
+    if confirm and confirm != stack.name:
+        raise Failure(f"CONFIRM={confirm} is not the stack's name. To delete its data too: CONFIRM={stack.name}")
+    guarded = [] if confirm else protected(stack)
+    arguments = ["destroy", "--preview-only", "--json", "--stack", stack.name, *_data(confirm, guarded)]
+    with stack.output.step("looking at what is there"):
+        done = stack.pulumi.run(arguments, check=False)
+    steps = steps_of(done.out)
+    if done.code:
+        raise Failure(explain(f"{steps.errors()}\n{done.err}", backend=stack.pulumi.backend))
+    return Going(steps.changes(), guarded)
+
+
+def destroy(stack: Stack, going: Going, confirm: str) -> int:
+    """How many resources went."""
+    progress = stack.apply("destroy", _data(confirm, going.kept))
+    path = stack.project.releases(stack.name)
+    if confirm and (known := releases.read(path)) and known[-1].outcome != "destroyed":
+        last = known[-1]
+        ended = releases.begin(known, last.deployment, schema=0, commit="").ended("destroyed")
+        releases.put(path, ended)
+    return progress.changed
+
+
+def protected(stack: Stack) -> list[str]:
+    """Names of the resources that hold data."""
+    document = msgspec.json.decode(stack.pulumi.run(["stack", "export", "--stack", stack.name]).out)
+    there = (document.get("deployment") or {}).get("resources") or ()
+    return sorted(name_of(one["urn"]) for one in there if one.get("protect"))
+
+
+def _data(confirm: str, guarded: Sequence[str]) -> list[str]:
+    if confirm:
+        return ["--ignore-protect"]
+    return ["--exclude-protected"] if guarded else []

@@ -1,0 +1,171 @@
+"""A Docker host as it is: what its daemon says, and what is seen from here. Nothing is changed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from stacks.spec import Deployment
+
+if TYPE_CHECKING:
+    import docker
+
+DEFAULT: Final = "unix:///var/run/docker.sock"
+LABEL: Final = "io.veloz.deployment"
+SCHEMA_LABEL: Final = "io.veloz.schema"
+EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - compared, not bound
+_SECONDS: Final = 8
+_MIB: Final = 1024 * 1024
+
+
+class Container(NamedTuple):
+    """`ports` are those published: (address, port)."""
+
+    name: str
+    deployment: str
+    ports: tuple[tuple[str, int], ...]
+
+
+class Facts(NamedTuple):
+    """`away` says why the daemon cannot be reached; then the rest is empty. `disk`, `taken` None: not seen from here."""
+
+    host: str
+    away: str = ""
+    version: str = ""
+    cpus: int = 0
+    memory: int = 0
+    disk: int | None = None
+    containers: tuple[Container, ...] = ()
+    images: Mapping[str, Mapping[str, str]] = {}
+    in_registry: frozenset[str] = frozenset()
+    taken: Mapping[tuple[str, int], str] | None = None
+
+
+def host(spec: Deployment, environ: Mapping[str, str]) -> str:
+    """Where the daemon is: the stack file's word, else DOCKER_HOST, else the docker command's context."""
+    if found := spec.docker.host or environ.get("DOCKER_HOST"):
+        return found
+    from docker.context import ContextAPI  # noqa: PLC0415 - slow to load
+
+    with contextlib.suppress(Exception):  # an unreadable configuration of the docker command means its default
+        if (context := ContextAPI.get_current_context()) is not None and context.Host:
+            return str(context.Host)
+    return DEFAULT
+
+
+def images(spec: Deployment) -> tuple[str, ...]:
+    """What must be on the host or in a registry that it reaches, whether to run or to build from."""
+    wanted = [getattr(spec.images, spec.edge.kind)] if spec.replicas("balancer") else []
+    wanted += [
+        getattr(spec.images, role) for role in ("postgres", "redis", "prometheus", "grafana") if spec.replicas(role)
+    ]
+    return tuple(dict.fromkeys([spec.images.veloz or spec.images.python, *wanted]))
+
+
+def published(spec: Deployment) -> tuple[tuple[str, int], ...]:
+    edge = spec.edge
+    both = (edge.http_port, edge.https_port) if spec.encrypted else (edge.http_port,)
+    return tuple((edge.address, port) for port in both)
+
+
+def read(spec: Deployment, environ: Mapping[str, str]) -> Facts:
+    """Ask the daemon."""
+    import docker  # noqa: PLC0415 - slow to load
+    from docker.errors import DockerException  # noqa: PLC0415
+    from requests.exceptions import RequestException  # noqa: PLC0415 - what docker lets through
+
+    where = host(spec, environ)
+    try:
+        _knock(where)
+        client = docker.DockerClient(base_url=where, timeout=_SECONDS, use_ssh_client=where.startswith("ssh://"))
+        with contextlib.closing(client):
+            return _read(spec, where, client)
+    except (DockerException, RequestException, OSError) as error:
+        return Facts(where, away=reason(error))
+
+
+def _knock(where: str) -> None:
+    """A socket that is not there or not ours: said here, since the client library leaves its own open then."""
+    if where.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(_SECONDS)
+            probe.connect(where.removeprefix("unix://"))
+
+
+def _read(spec: Deployment, where: str, client: docker.DockerClient) -> Facts:
+    info = client.info()
+    found = [_container(one) for one in client.api.containers(all=True)]
+    here = {}
+    for image in client.images.list():
+        for tag in (*image.tags, *(image.attrs.get("RepoDigests") or ())):
+            here[str(tag)] = dict(image.labels or {})
+    missing = [image for image in images(spec) if image not in here]
+    near = where.startswith("unix://")
+    root = str(info.get("DockerRootDir") or "")
+    return Facts(
+        where,
+        version=str(info.get("ServerVersion")),
+        cpus=int(info.get("NCPU") or 0),
+        memory=int(info.get("MemTotal") or 0) // _MIB,
+        disk=_free(Path(root)) if near and root else None,
+        containers=tuple(found),
+        images=here,
+        in_registry=frozenset(image for image in missing if _in_registry(client, image)),
+        taken={place: why for place in published(spec) if (why := taken(*place))} if near else None,
+    )
+
+
+def _container(one: Mapping[str, Any]) -> Container:
+    open_ports = tuple(
+        (str(port.get("IP") or EVERYWHERE), int(port["PublicPort"])) for port in one.get("Ports") or () if port.get("PublicPort")
+    )  # fmt: skip
+    name = str((one.get("Names") or ["/"])[0]).lstrip("/")
+    return Container(name, str((one.get("Labels") or {}).get(LABEL, "")), open_ports)
+
+
+def _in_registry(client: docker.DockerClient, image: str) -> bool:
+    from docker.errors import DockerException  # noqa: PLC0415
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    try:
+        client.api.inspect_distribution(image)  # type: ignore[no-untyped-call]
+    except (DockerException, RequestException, ValueError):
+        return False
+    return True
+
+
+def _free(folder: Path) -> int | None:
+    """MiB free where the folder is, or would be."""
+    while not os.access(folder, os.X_OK) and folder != folder.parent:
+        folder = folder.parent
+    try:
+        return shutil.disk_usage(folder).free // _MIB
+    except OSError:
+        return None
+
+
+def taken(address: str, port: int) -> str:
+    """Why a port cannot be had; empty when it can."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            # The daemon is root, whoever asks.
+            return "" if error.errno == errno.EACCES else str(error.strerror).lower()
+    return ""
+
+
+def reason(error: BaseException) -> str:
+    """The innermost word of a chain of wrapped errors."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text.splitlines()[0] if text else type(error).__name__

@@ -1,0 +1,107 @@
+"""Whether a deployment fits on a Docker host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from stacks.commands.docker_facts import EVERYWHERE, Container, Facts, images, published
+from stacks.commands.findings import Finding
+from stacks.spec import ROLES, Deployment
+
+_EVERYWHERE: Final = frozenset({EVERYWHERE, "::"})
+
+
+def findings(spec: Deployment, facts: Facts) -> Iterator[Finding]:
+    """What is wanted and what is there, in the order in which it matters."""
+    if facts.away:
+        yield Finding("Docker", "a daemon that answers", f"{facts.host}: {facts.away}", "refused",
+                      "Start it, allow this user to use it, or name another by docker.host.")  # fmt: skip
+        return
+    yield Finding("Docker", "a daemon that answers", f"{facts.version} at {facts.host}")
+    yield from _capacity(spec, facts)
+    yield from _images(spec, facts)
+    yield from _ports(spec, facts)
+    strangers = [one.name for one in facts.containers if _foreign(spec, one)]
+    yield Finding("names", f"{spec.name}-… free", ", ".join(strangers) or "free", "refused" if strangers else "ok",
+                  "They are not of this deployment: remove them, or give this one another name.")  # fmt: skip
+
+
+def building(spec: Deployment, facts: Facts) -> Iterator[Finding]:
+    """For an image that is built here and runs elsewhere."""
+    if facts.away:
+        yield Finding("Docker, to build", "a daemon that answers", f"{facts.host}: {facts.away}", "refused",
+                      "Start it, or name an image that is built already by images.veloz.")  # fmt: skip
+        return
+    yield Finding("Docker, to build", "a daemon that answers", f"{facts.version} at {facts.host}")
+    yield from (one for one in _images(spec, facts) if one.want == spec.images.python)
+
+
+def _foreign(spec: Deployment, one: Container) -> bool:
+    return (one.name == spec.name or one.name.startswith(f"{spec.name}-")) and not one.deployment
+
+
+def _capacity(spec: Deployment, facts: Facts) -> Iterator[Finding]:
+    sizes = [(role, spec.container_size(role)) for role in ROLES for _ in range(spec.replicas(role))]
+    most = max(size.cpu for _, size in sizes)
+    remedy = "Choose the profile minimum, or less by sizes.COMPONENT.cpu."
+    yield Finding(
+        "CPU of one container",
+        f"{most / 1000:g}",
+        str(facts.cpus),
+        "ok" if most <= facts.cpus * 1000 else "refused",
+        remedy,
+    )
+    total = sum(size.cpu for _, size in sizes)
+    yield Finding("CPU of all", f"{total / 1000:g}", str(facts.cpus), "ok" if total <= facts.cpus * 1000 else "note",
+                  "When all are busy at once, they share what there is: less than the description promises each.")  # fmt: skip
+    memory = sum(size.memory for _, size in sizes)
+    yield Finding("memory", f"{memory} MiB", f"{facts.memory} MiB", "ok" if memory <= facts.memory else "refused",
+                  "Choose the profile minimum, or less by sizes.COMPONENT.memory.")  # fmt: skip
+    disk = sum(size.disk for _, size in sizes)
+    if facts.disk is None:
+        yield Finding("disk", f"{disk} MiB", "not to be seen from here", "note", "Look at it on the host.")
+    elif any(one.deployment == spec.name for one in facts.containers):
+        yield Finding("disk", f"{disk} MiB with its data", f"{facts.disk} MiB besides it")
+    else:
+        yield Finding("disk", f"{disk} MiB", f"{facts.disk} MiB", "ok" if disk <= facts.disk else "refused",
+                      "Make room on the host, or plan with less by sizes.COMPONENT.disk.")  # fmt: skip
+
+
+def _images(spec: Deployment, facts: Facts) -> Iterator[Finding]:
+    for image in images(spec):
+        what = "image to build on" if image == spec.images.python and not spec.images.veloz else "image"
+        if image in facts.images:
+            yield Finding(what, image, "on the host")
+        elif image in facts.in_registry:
+            yield Finding(what, image, "in its registry")
+        else:
+            yield Finding(what, image, "neither on the host nor in a registry that it reaches", "refused",
+                          "Load it (docker load, docker pull), or name another under images.")  # fmt: skip
+
+
+def _ports(spec: Deployment, facts: Facts) -> Iterator[Finding]:
+    own = {place for one in facts.containers if one.deployment == spec.name for place in one.ports}
+    others = {place: one.name for one in facts.containers if one.deployment != spec.name for place in one.ports}
+    for address, port in published(spec):
+        what, want = f"port {port}", f"free on {address}"
+        holder = next(
+            (name for (where, number), name in others.items() if number == port and _overlap(where, address)), ""
+        )
+        remedy = "End what has it, or choose another by edge.http_port or edge.https_port."
+        if any(number == port for _, number in own):
+            yield Finding(what, want, "held by this deployment")
+        elif holder:
+            yield Finding(what, want, f"held by container {holder}", "refused", remedy)
+        elif facts.taken is None:
+            yield Finding(
+                what, want, "no container has it; more is not to be seen from here", "note", "Look on the host: ss -tln"
+            )
+        elif why := facts.taken.get((address, port)):
+            yield Finding(what, want, why, "refused", remedy)
+        else:
+            yield Finding(what, want, "free")
+
+
+def _overlap(one: str, other: str) -> bool:
+    return one == other or one in _EVERYWHERE or other in _EVERYWHERE

@@ -1,0 +1,91 @@
+"""Before anything is changed: is the target there, does the deployment fit, is all there that it needs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from stacks.commands import certificates, cluster_facts, cluster_findings, docker_facts, docker_findings
+from stacks.commands.findings import Finding
+from stacks.commands.pulumi_cli import Configuration, Pulumi
+from stacks.secrets import problems
+from stacks.spec import Deployment
+
+_PLUGINS: Final[Mapping[str, tuple[str, ...]]] = {
+    "single": ("docker",),
+    "compose": ("docker",),
+    "kubernetes": ("kubernetes",),
+}
+_SOON: Final = 30  # days
+
+
+def check(spec: Deployment, configuration: Configuration, pulumi: Pulumi) -> list[Finding]:
+    """Asks the target and this machine; changes nothing but that a missing plugin is loaded."""
+    found = [*configured(spec, configuration), *_plugins(spec, pulumi)]
+    if spec.topology == "kubernetes":
+        found += cluster_findings.findings(spec, cluster_facts.read(spec))
+        if not spec.images.veloz:
+            found += docker_findings.building(spec, docker_facts.read(spec, pulumi.environ))
+        return found
+    return found + list(docker_findings.findings(spec, docker_facts.read(spec, pulumi.environ)))
+
+
+def configured(spec: Deployment, configuration: Configuration) -> Iterator[Finding]:
+    yield Finding("description", "valid", "valid")
+    wrong = problems(configuration.secrets, spec)
+    for one in wrong:
+        yield Finding(one.path, "given", one.rule, "refused", f"{one.remedy[:1].upper()}{one.remedy[1:]}.")
+    if not wrong:
+        yield Finding("secrets", "given", f"{len(configuration.secrets)} encrypted")
+    if pem := configuration.secrets.get("tls_certificate"):
+        yield _certificate(spec, pem)
+
+
+def _certificate(spec: Deployment, pem: str) -> Finding:
+    want = f"for {spec.edge.hostname}, valid for more than {_SOON} days"
+    remedy = (
+        "make init STACK=… RENEW=1" if spec.edge.tls.source == "generated" else "set tls_certificate and tls_key anew."
+    )
+    try:
+        seen = certificates.read(pem)
+    except ValueError:
+        return Finding("certificate", want, "no certificate in PEM", "refused", remedy)
+    have = f"for {', '.join(seen.names)}, until {seen.ends:%Y-%m-%d}"
+    if not certificates.covers(seen.names, spec.edge.hostname) or seen.days_left <= 0:
+        return Finding("certificate", want, have, "refused", remedy)
+    return Finding("certificate", want, have, "ok" if seen.days_left > _SOON else "note", remedy)
+
+
+def plugins(spec: Deployment) -> Sequence[str]:
+    """Which providers it needs: what builds the image, and what runs it."""
+    building = () if spec.images.veloz else ("docker",)
+    return tuple(dict.fromkeys((*_PLUGINS[spec.topology], *building)))
+
+
+def _plugins(spec: Deployment, pulumi: Pulumi) -> Iterator[Finding]:
+    for name in plugins(spec):
+        number = version(f"pulumi-{name}")
+        want = f"{name} {number}"
+        if place := _plugin(name, number, pulumi.environ):
+            yield Finding("plugin", want, place)
+            continue
+        done = pulumi.run(["plugin", "install", "resource", name, number], check=False)
+        if done.code == 0:
+            yield Finding("plugin", want, "just loaded")
+            continue
+        said = (done.err.strip().splitlines() or ["it cannot be loaded"])[-1].removeprefix("error: ")
+        yield Finding("plugin", want, f"absent: {said}", "refused",
+                      f"Put pulumi-resource-{name} on PATH, or: pulumi plugin install resource {name} {number}")  # fmt: skip
+
+
+def _plugin(name: str, number: str, environ: Mapping[str, str]) -> str:
+    """Where it is; empty when it is nowhere."""
+    home = Path(environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+    if (home / "plugins" / f"resource-{name}-v{number}").is_dir():
+        return "in ~/.pulumi/plugins"
+    found = shutil.which(f"pulumi-resource-{name}", path=environ.get("PATH", os.defpath))
+    return f"{found}, whatever its version" if found else ""

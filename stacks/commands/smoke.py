@@ -1,0 +1,240 @@
+"""Does it serve? Asked from outside, through the edge: ready, an order, its event on the stream, its cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from decimal import ROUND_DOWN, Decimal
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple, Self
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import aiohttp
+import msgspec
+
+from app.commands import Status
+from app.settings import Instrument, Settings
+from stacks.commands.failures import Failure
+
+_SECONDS: Final = 10
+_POLL: Final = 0.5
+# Real orders are no test.
+_HARMLESS: Final = frozenset({"sim_engine"})
+_PRICE_PART: Final = Decimal("0.5")  # of the market's price: such a bid rests
+
+
+class Edge(NamedTuple):
+    """`address` and `port`: where to connect; `url`: what the certificate is for; `authority`: who must have signed it, PEM."""
+
+    url: str
+    address: str
+    port: int
+    authority: str = ""
+
+    @property
+    def base(self) -> str:
+        place = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{urlsplit(self.url).scheme}://{place}:{self.port}"
+
+    @property
+    def hostname(self) -> str:
+        return urlsplit(self.url).hostname or self.address
+
+    @property
+    def host_header(self) -> str:
+        return urlsplit(self.url).netloc
+
+
+class Step(NamedTuple):
+    what: str
+    detail: str
+    seconds: float
+
+
+class Client:
+    """Requests to the edge under its own name, whatever DNS says; TLS is verified as every client's is."""
+
+    def __init__(self, edge: Edge, key: str) -> None:
+        self._edge = edge
+        self._headers = {"X-API-Key": key, "Host": edge.host_header}
+        self._tls: dict[str, Any] = {}
+        if edge.url.startswith("https:"):
+            context = ssl.create_default_context(cadata=edge.authority or None)
+            self._tls = {"ssl": context, "server_hostname": edge.hostname}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session:
+            await self._session.close()
+
+    def request(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 - aiohttp's own
+        if self._session is None:
+            raise RuntimeError("enter the client first")
+        headers = self._headers if path.startswith("/api/") else {"Host": self._edge.host_header}
+        return self._session.request(
+            method, self._edge.base + path, headers=headers, allow_redirects=False, **self._tls, **options
+        )
+
+    async def json(self, method: str, path: str, **options: Any) -> tuple[int, Any]:  # noqa: ANN401 - any JSON value
+        async with self.request(method, path, **options) as answer:
+            text = await answer.text()
+            try:
+                return answer.status, msgspec.json.decode(text)
+            except msgspec.DecodeError:
+                return answer.status, text.strip()[:200]
+
+
+async def wait_ready(edge: Edge, seconds: float, progress: Callable[[str], None]) -> float:
+    """Until the edge says that it can trade; returns the seconds it took. Raises Failure with the last answer."""
+    started = time.monotonic()
+    last = "no answer"
+    async with Client(edge, "") as client:
+        while (passed := time.monotonic() - started) < seconds:
+            try:
+                status, body = await client.json("GET", "/health/ready")
+                if status == HTTPStatus.OK:
+                    return time.monotonic() - started
+                last = f"{status}, {_failing(body)}"
+            except ssl.SSLCertVerificationError as error:
+                raise _untrusted(edge, error) from error
+            except aiohttp.ClientConnectorCertificateError as error:
+                raise _untrusted(edge, error.certificate_error) from error
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                last = str(error) or type(error).__name__
+            progress(f"{passed:.0f} s, {last}")
+            await asyncio.sleep(_POLL)
+    raise Failure(f"{edge.url} was not ready within {seconds:g} s: {last}.")
+
+
+async def smoke(edge: Edge, key: str, instruments: Sequence[Instrument] = ()) -> list[Step]:
+    """What every client does, once. Raises Failure with what went wrong and where."""
+    steps: list[Step] = []
+    try:
+        async with Client(edge, key) as client:
+            await _all(client, steps, instruments)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        after = f" after {steps[-1].what}" if steps else ""
+        raise Failure(f"The smoke test failed{after}: {str(error) or type(error).__name__}.") from error
+    return steps
+
+
+async def _all(client: Client, steps: list[Step], instruments: Sequence[Instrument]) -> None:
+    async def step(what: str, work: Any) -> Any:  # noqa: ANN401 - whatever the step finds out
+        started = time.monotonic()
+        detail, found = await work
+        steps.append(Step(what, detail, time.monotonic() - started))
+        return found
+
+    await step("health", _health(client))
+    mode, symbol = await step("configuration", _configuration(client))
+    if mode not in _HARMLESS:
+        steps.append(Step("order", f"none was sent: in mode {mode} it would be a real one", 0.0))
+        return
+    price, quantity = await step("market", _market(client, symbol, instruments))
+    name = f"smoke-{uuid4().hex}"
+    async with _stream(client) as events:
+        order = {
+            "side": "BUY",
+            "symbol": symbol,
+            "qty": quantity,
+            "price": price,
+            "type": "LIMIT",
+            "client_order_id": name,
+        }
+        await step("order", _command(client, "/api/order", order, Status.ACCEPTED))
+        await step("event of the order", _event(events, name, Status.ACCEPTED))
+        await step("cancellation", _command(client, "/api/cancel", {"client_order_id": name}, Status.CANCELLED))
+        await step("event of the cancellation", _event(events, name, Status.CANCELLED))
+
+
+async def _health(client: Client) -> tuple[str, None]:
+    status, body = await client.json("GET", "/health/ready")
+    if status != HTTPStatus.OK:
+        raise Failure(f"The smoke test failed at health: {status}, {_failing(body)}.")
+    return f"version {body['version']}", None
+
+
+async def _configuration(client: Client) -> tuple[str, tuple[str, str]]:
+    body = _answer("configuration", *await client.json("GET", "/api/config"))
+    return f"mode {body['execution_mode']}", (body["execution_mode"], body["market_symbols"][0])
+
+
+async def _market(client: Client, symbol: str, instruments: Sequence[Instrument]) -> tuple[str, tuple[str, str]]:
+    """A price at which a bid rests, and the least quantity, in the symbol's own steps."""
+    body = _answer("market", *await client.json("GET", "/api/market", params={"symbol": symbol}))
+    price = next((Decimal(str(body[name])) for name in ("bid", "price", "ask") if body.get(name)), None)
+    if price is None:
+        raise Failure(f"The smoke test failed at the market: {symbol} has no price.")
+    usual = Settings(postgres_dsn="", market_symbol=(symbol,)).symbols
+    instrument = next(one for one in (*instruments, *usual) if one.symbol == symbol)
+    tick, lot = Decimal(instrument.tick), Decimal(instrument.lot)
+    bid = max((price * _PRICE_PART / tick).to_integral_value(ROUND_DOWN), Decimal(1)) * tick
+    return f"{symbol} at {price}", (format(bid, "f"), format(lot * 100, "f"))
+
+
+async def _command(client: Client, path: str, body: dict[str, str], wanted: str) -> tuple[str, None]:
+    answer = _answer(path.rsplit("/", 1)[-1], *await client.json("POST", path, json=body))
+    if answer.get("status") != wanted:
+        raise Failure(
+            f"The smoke test failed at {path}: the order is {answer.get('status')} {answer.get('reason', '')}."
+        )
+    return f"{answer['status']}, seq {answer['seq']}", None
+
+
+@contextlib.asynccontextmanager
+async def _stream(client: Client) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    """Events of the account from now on; it is open when this yields."""
+    async with client.request("GET", "/api/stream") as answer:
+        if answer.status != HTTPStatus.OK:
+            raise Failure(f"The smoke test failed at the stream: {answer.status}.")
+        yield _events(answer.content)
+
+
+async def _events(content: aiohttp.StreamReader) -> AsyncIterator[dict[str, Any]]:
+    async for line in content:
+        if line.startswith(b"data:"):
+            with contextlib.suppress(msgspec.DecodeError):
+                event = msgspec.json.decode(line.removeprefix(b"data:").strip())
+                if isinstance(event, dict):
+                    yield event
+
+
+async def _event(events: AsyncIterator[dict[str, Any]], name: str, status: str) -> tuple[str, None]:
+    async with asyncio.timeout(_SECONDS):
+        async for event in events:
+            if event.get("client_order_id") == name and event.get("status") == status:
+                return status, None
+    raise Failure(f"The smoke test failed at the stream: it ended before {status} of the order.")
+
+
+def _answer(what: str, status: int, body: Any) -> Any:  # noqa: ANN401 - any JSON value
+    if status != HTTPStatus.OK:
+        raise Failure(f"The smoke test failed at {what}: {status}, {_reason(body)}.")
+    return body
+
+
+def _reason(body: Any) -> str:  # noqa: ANN401 - any JSON value
+    return str(body.get("message") or body.get("error") or body) if isinstance(body, dict) else str(body)
+
+
+def _failing(body: Any) -> str:  # noqa: ANN401 - any JSON value
+    if isinstance(body, dict) and isinstance(body.get("failing"), list):
+        return f"failing: {', '.join(map(str, body['failing'])) or 'nothing named'}"
+    return _reason(body)
+
+
+def _untrusted(edge: Edge, error: BaseException) -> Failure:
+    reason = getattr(error, "verify_message", "") or str(error)
+    signer = "this stack's authority" if edge.authority else "an authority that this machine trusts"
+    return Failure(
+        f"The certificate of {edge.url} is not accepted: {reason}. It must be for {edge.hostname} and signed by {signer}: "
+        "correct edge.hostname, or set the certificate anew."
+    )

@@ -1,0 +1,166 @@
+"""One stack under a command's hands, and what all commands do with it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from app.settings import SettingsError
+from stacks import policy
+from stacks.commands import docker_facts, findings, preflight, smoke
+from stacks.commands.changes import Change, Progress, Steps
+from stacks.commands.failures import Failure
+from stacks.commands.output import Output
+from stacks.commands.project import Project
+from stacks.commands.pulumi_cli import Configuration, Pulumi, environment, find, install
+from stacks.commands.pulumi_errors import explain
+from stacks.gateway_settings import gateway_settings
+from stacks.rules.model import Violation
+from stacks.spec import Deployment
+
+READY_SECONDS: Final = 300.0
+_QUIET_SECONDS: Final = 15.0
+
+
+class Previewed(NamedTuple):
+    changes: Sequence[Change]
+    violations: Sequence[Violation]
+    resources: int
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "changes": [one._asdict() for one in self.changes],
+            "violations": [one._asdict() for one in self.violations],
+            "resources": self.resources,
+        }
+
+
+class Stack(NamedTuple):
+    name: str
+    project: Project
+    pulumi: Pulumi
+    output: Output
+
+    @classmethod
+    def open(cls, name: str, project: Project, output: Output) -> Stack:
+        """With the Pulumi CLI, which is installed when it is nowhere. Raises Failure."""
+        environ = dict(os.environ)
+        program = find(environ) or install(output, environ)
+        return cls(name, project, Pulumi(program, project, environment(project, environ, program)), output)
+
+    def aim(self, spec: Deployment) -> None:
+        """Pulumi's Docker is the one that the pre-flight looks at: it does not know the docker command's contexts."""
+        if spec.topology != "kubernetes" or not spec.images.veloz:
+            self.pulumi.environ.setdefault("DOCKER_HOST", docker_facts.host(spec, self.pulumi.environ))
+
+    def check(self, spec: Deployment, configuration: Configuration) -> list[findings.Finding]:
+        """The pre-flight, shown. Raises Failure when something is refused; nothing is changed then."""
+        with self.output.step("pre-flight"):
+            found = preflight.check(spec, configuration, self.pulumi)
+        findings.show(found, self.output)
+        return found
+
+    def preview(self, spec: Deployment, configuration: Configuration, file: Path | None = None) -> Previewed:
+        """What would change and what the policy says of it. `file`: another stack file than the stack's own."""
+        arguments = ["preview", "--json", "--show-sames", "--stack", self.name, *_file(file)]
+        with self.output.step("preview") as progress:
+            done = self.pulumi.run(arguments, check=False)
+            steps = steps_of(done.out)
+            if done.code:
+                raise Failure(explain(f"{steps.errors()}\n{done.err}", backend=self.pulumi.backend))
+            changes, resources = steps.changes(), steps.resources()
+            violations = policy.check(resources, policy.given(spec, configuration.secrets.values()))
+            progress(f"{len(resources)} resources, {len(changes)} to change, {len(violations)} against the policy")
+        return Previewed(changes, violations, len(resources))
+
+    def show(self, previewed: Previewed) -> None:
+        """Raises Failure when the policy is broken."""
+        if previewed.changes:
+            self.output.table(("change", "kind", "name", "what"), [one.row for one in previewed.changes])
+        else:
+            self.output.say("Nothing changes.")
+        if previewed.violations:
+            lines = "\n".join(f"  {one}" for one in previewed.violations)
+            raise Failure(f"The policy is broken, and nothing was changed:\n{lines}")
+
+    def apply(self, verb: str, arguments: Sequence[str] = ()) -> Progress:
+        """`pulumi up` or `destroy`, told line by line. Raises Failure with pulumi's reason."""
+        progress = Progress()
+        with self._heard(progress) as take:
+            command = [verb, "--yes", "--skip-preview", "--json", "--stack", self.name, *arguments]
+            done = self.pulumi.stream(command, take)
+        if done.code:
+            raise Failure(explain("\n".join([*progress.errors, done.err]), backend=self.pulumi.backend))
+        return progress
+
+    @contextmanager
+    def _heard(self, progress: Progress) -> Iterator[Any]:
+        """Says what is done, and while nothing is, what is waited for."""
+        spoke, ended = threading.Event(), threading.Event()
+
+        def remind() -> None:
+            while not ended.is_set():
+                if not spoke.wait(_QUIET_SECONDS) and not ended.is_set() and (names := progress.under_way()):
+                    self.output.say(f"  … {', '.join(names)}")
+                spoke.clear()
+
+        def take(event: Mapping[str, Any]) -> None:
+            for line in progress.take(event):
+                self.output.say(f"  {line}")
+                spoke.set()
+
+        watcher = threading.Thread(target=remind, daemon=True)
+        watcher.start()
+        try:
+            yield take
+        finally:
+            ended.set()
+            spoke.set()
+            watcher.join()
+
+    def edge(self, configuration: Configuration) -> smoke.Edge:
+        """Where clients come in, as the stack's outputs say. Raises Failure."""
+        outputs = self.pulumi.outputs(self.name)
+        if not outputs.get("url") or not outputs.get("address"):
+            raise Failure(
+                f"Stack {self.name} says no address: it is not deployed. Deploy it: make up STACK={self.name}"
+            )
+        authority = configuration.secrets.get("tls_ca", "")
+        return smoke.Edge(str(outputs["url"]), str(outputs["address"]), int(outputs["port"]), authority)
+
+    def serve(self, spec: Deployment, configuration: Configuration, seconds: float) -> list[smoke.Step]:
+        """Wait until it is ready through the edge, then the smoke test. Raises Failure."""
+        edge = self.edge(configuration)
+        with self.output.step(f"waiting for {edge.url}") as progress:
+            took = asyncio.run(smoke.wait_ready(edge, seconds, progress))
+            progress(f"ready after {took:.1f} s")
+        try:
+            instruments = gateway_settings(spec).symbols
+        except SettingsError:
+            instruments = ()
+        with self.output.step("smoke test"):
+            steps = asyncio.run(smoke.smoke(edge, configuration.secrets.get("api_key", ""), instruments))
+        self.output.table(
+            ("step", "seen", "ms"), [(one.what, one.detail, f"{one.seconds * 1000:.0f}") for one in steps]
+        )
+        return steps
+
+
+def _file(file: Path | None) -> list[str]:
+    return ["--config-file", str(file)] if file else []
+
+
+def steps_of(text: str) -> Steps:
+    """What comes before and after the document is nobody's."""
+    start = text.find("{")
+    try:
+        return Steps.of(msgspec.json.decode(text[start:])) if start >= 0 else Steps((), ())
+    except msgspec.DecodeError:
+        return Steps((), ())

@@ -1,0 +1,120 @@
+"""The balancer: the only one that is published. Its configuration changes without it.
+
+The files are no part of the container: they lie in a volume beside which it keeps watch, and it takes new ones when its
+own program finds them good. Before it does, a container that ends at once has asked the program the same: so that `up`
+says what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import pulumi
+import pulumi_docker as docker
+
+from stacks import edge, names
+from stacks.balancer import TEMPLATES, Kind
+from stacks.components.container import Part, container, tmpfs, ulimits
+from stacks.components.files import Carrier, carrier
+from stacks.components.network import Ground, labels
+from stacks.files import File
+from stacks.reach import published
+from stacks.secrets import Secrets
+from stacks.spec import Deployment, Role
+from stacks.units import docker_cpus, docker_memory
+
+_ROLE: Final[Role] = "balancer"
+_CONFIG: Final = "/etc/veloz/balancer"
+_WATCH: Final = Path(__file__).parents[1] / "images" / "watch.sh"
+_SCRATCH: Final = "/run/balancer"
+_USERS: Final[dict[Kind, str]] = {"nginx": "101:101", "haproxy": "99:99"}
+_STOP: Final[dict[Kind, str]] = {"nginx": "SIGQUIT", "haproxy": "SIGUSR1"}
+# For requests under way; who follows a stream comes back.
+_STOP_SECONDS: Final = 10
+
+
+def balancer(ground: Ground, secrets: Secrets, after: Sequence[pulumi.Resource]) -> docker.Container:
+    """`after`: the gateways; a new one is there before requests are sent to it."""
+    spec = ground.spec
+    kind = edge.kind(spec)
+    image = spec.images.nginx if kind == "nginx" else spec.images.haproxy
+    files = carrier(ground, _ROLE, _ROLE, image, _files(spec, secrets), after)
+    tested = _test(ground, kind, image, files)
+    part = Part(
+        name=_ROLE,
+        role=_ROLE,
+        image=image,
+        size=spec.size(_ROLE),
+        user=_USERS[kind],
+        health=edge.PROBE,
+        entrypoint=("sh", f"{_CONFIG}/watch.sh", kind),
+        files=files,
+        follows_files=False,
+        scratch=(_SCRATCH, "/tmp"),  # noqa: S108 - the container's own
+        published=published(spec),
+        sysctls=spec.limits.sysctls,
+        stop_seconds=_STOP_SECONDS,
+        stop_signal=_STOP[kind],
+    )
+    return container(ground, part, [*after, tested])
+
+
+def _files(spec: Deployment, secrets: Secrets) -> list[File]:
+    name, text = edge.configuration(spec)
+    files = [File(f"{_CONFIG}/{name}", text), File(f"{_CONFIG}/watch.sh", _WATCH.read_text(encoding="utf-8"))]
+    if spec.encrypted:
+        if secrets.tls_certificate is None or secrets.tls_key is None:
+            raise ValueError("the certificate's secrets are missing")  # Secrets.from_config refuses that
+        files.append(File(f"{_CONFIG}/tls.crt", secrets.tls_certificate, secret=True))
+        files.append(File(f"{_CONFIG}/tls.key", secrets.tls_key, secret=True))
+    return files
+
+
+def _test(ground: Ground, kind: Kind, image: pulumi.Input[str], files: Carrier) -> docker.Container:
+    """Runs the program's test once, whenever the files were replaced."""
+    spec = ground.spec
+    config = f"{_CONFIG}/{TEMPLATES[kind]}"
+    command = {
+        "nginx": ["nginx", "-t", "-e", "stderr", "-p", _SCRATCH, "-c", config],
+        "haproxy": ["haproxy", "-c", "-f", config],
+    }[kind]
+    size = spec.size(_ROLE)
+    memory = docker_memory(size.memory)
+    made = docker.Container(
+        f"{_ROLE}-test",
+        name=names.container(spec, f"{_ROLE}-test"),
+        image=image,
+        entrypoints=command,
+        must_run=False,
+        attach=True,
+        logs=True,
+        restart="no",
+        network_mode="none",
+        # nginx binds in its test, to an address that only the balancer has.
+        sysctls={"net.ipv4.ip_nonlocal_bind": "1"},
+        user=_USERS[kind],
+        group_adds=["0"],
+        read_only=True,
+        tmpfs={_SCRATCH: tmpfs(_USERS[kind])},
+        mounts=[files.mount()],
+        capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
+        security_opts=["no-new-privileges:true"],
+        memory=memory,
+        memory_swap=memory,
+        cpus=docker_cpus(size.cpu),
+        ulimits=ulimits(spec),
+        labels=labels(names.labels(spec, _ROLE)),
+        opts=ground.options(depends_on=[files.container], replace_with=[files.container]),
+    )
+    pulumi.Output.all(made.exit_code, made.container_logs).apply(lambda ended: _passed(kind, *ended))
+    return made
+
+
+def _passed(kind: Kind, code: int | None, logs: str | None) -> None:
+    if code:
+        said = " ".join((logs or "").split())
+        raise pulumi.RunError(
+            f"{kind} refuses its new configuration (status {code}) and goes on with the old one: {said}"
+        )

@@ -1,0 +1,1 @@
+"""The parts of a deployment as objects of Kubernetes."""

@@ -1,0 +1,82 @@
+"""The balancer: the only thing that is published. It finds the gateways by DNS and takes a new configuration by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from pathlib import Path
+from typing import Final
+
+from pulumi_kubernetes.core import v1 as core
+
+from stacks import edge, names, ports, reach
+from stacks.components.k8s import mounts
+from stacks.components.k8s.namespace import Scope
+from stacks.components.k8s.pod import Often, Program, http_get, scratch
+from stacks.components.k8s.workload import deployment, disruption_budget
+from stacks.files import File
+from stacks.secrets import Secrets
+from stacks.spec import Deployment
+
+NAME: Final = names.object_name("balancer")
+FOLDER: Final = "/etc/veloz/balancer"
+SCRATCH: Final = "/run/balancer"
+SCRIPT: Final = f"{FOLDER}/watch.sh"
+BEFORE_STOP_SECONDS: Final = 5
+_MARGIN_SECONDS: Final = 5
+_WATCH: Final = Path(__file__).parents[2] / "images" / "watch.sh"
+
+
+def files(spec: Deployment, secrets: Secrets) -> tuple[File, ...]:
+    """Of the balancer's one folder, which it watches."""
+    name, text = edge.configuration(spec)
+    made = [File(f"{FOLDER}/{name}", text), File(SCRIPT, _WATCH.read_text(encoding="utf-8"))]
+    if spec.encrypted:
+        certificate = mounts.needed(secrets.tls_certificate, "tls_certificate")
+        key = mounts.needed(secrets.tls_key, "tls_key")
+        made += [File(f"{FOLDER}/tls.crt", certificate, secret=True), File(f"{FOLDER}/tls.key", key, secret=True)]
+    return tuple(made)
+
+
+def balancer(scope: Scope, image: str, files: Sequence[File]) -> core.Service:
+    """Its pods are not replaced when configuration or certificate change: they reload."""
+    spec = scope.spec
+    core.ConfigMap(NAME, metadata=scope.metadata(NAME, "balancer"), data=mounts.config(files), opts=scope.options)
+    disruption_budget(scope, "balancer")
+    size = spec.container_size("balancer")
+    program = Program(
+        role="balancer",
+        image=image,
+        size=size,
+        ports={port.name: port.target for port in reach.published(spec)} | {"health": ports.BALANCER_HEALTH},
+        volumes=[*mounts.volumes("balancer", files), scratch("run", SCRATCH, size.disk // 2)],
+        command=["/bin/sh", SCRIPT, spec.edge.kind, FOLDER, SCRATCH],
+        live=http_get("/health/live", Often(5, 2, 3), "health"),
+        ready=http_get("/health/live", Often(1, 1, 2), "health"),
+        before_stop=core.LifecycleHandlerArgs(sleep=core.SleepActionArgs(seconds=BEFORE_STOP_SECONDS)),
+        grace_seconds=BEFORE_STOP_SECONDS + ceil(edge.balancer(spec).shutdown_timeout) + _MARGIN_SECONDS,
+        sysctls=spec.limits.sysctls,
+        spread=True,
+    )
+    script = [file for file in files if file.path == SCRIPT]
+    deployment(scope, program, spec.replicas("balancer"), mounts.sums(script, ""))
+    return _published(scope)
+
+
+def _published(scope: Scope) -> core.Service:
+    spec = scope.spec
+    return core.Service(
+        NAME,
+        metadata=scope.metadata(NAME, "balancer", spec.kubernetes.load_balancer_annotations),
+        spec=core.ServiceSpecArgs(
+            type="LoadBalancer",
+            # The client's address reaches the balancer as it is.
+            external_traffic_policy="Local",
+            selector=names.selector(spec, "balancer"),
+            ports=[
+                core.ServicePortArgs(name=port.name, port=port.port, target_port=port.target, protocol="TCP")
+                for port in reach.published(spec)
+            ],
+        ),
+        opts=scope.options,
+    )

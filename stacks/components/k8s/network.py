@@ -1,0 +1,97 @@
+"""Who may speak to whom: nobody, but for the edges of stacks/reach.py."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import Final
+
+from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
+from pulumi_kubernetes.networking import v1 as networking
+
+from stacks import names, reach
+from stacks.components.k8s.namespace import Scope
+from stacks.spec import ROLES, Role
+
+Peer = networking.NetworkPolicyPeerArgs
+
+# Neither internet nor of anybody else: private, link-local (metadata of clouds) and carriers' networks.
+_NOT_INTERNET: Final = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+_NOT_INTERNET_6: Final = ("fc00::/7", "fe80::/10")
+# Where a node keeps a cache of the cluster's DNS when it has one (NodeLocal DNSCache).
+_NODE_DNS: Final = "169.254.20.10/32"
+_DNS: Final = LabelSelectorArgs(match_labels={"k8s-app": "kube-dns"})
+_NAMESPACE: Final = "kubernetes.io/metadata.name"
+
+
+def network_policies(scope: Scope) -> list[networking.NetworkPolicy]:
+    """Nothing for every pod of the namespace; then each role's edges."""
+    nothing = networking.NetworkPolicy(
+        "veloz-nothing",
+        metadata=scope.metadata("veloz-nothing"),
+        spec=networking.NetworkPolicySpecArgs(pod_selector=LabelSelectorArgs(), policy_types=["Ingress", "Egress"]),
+        opts=scope.options,
+    )
+    return [nothing, *(_of(scope, role) for role in scope.spec.roles)]
+
+
+def _of(scope: Scope, role: Role) -> networking.NetworkPolicy:
+    into, out_of = reach.of(scope.spec, role)
+    return networking.NetworkPolicy(
+        names.object_name(role),
+        metadata=scope.metadata(names.object_name(role), role),
+        spec=networking.NetworkPolicySpecArgs(
+            pod_selector=scope.selector(role),
+            policy_types=["Ingress", "Egress"],
+            ingress=[
+                networking.NetworkPolicyIngressRuleArgs(from_=peers(scope, edge.source), ports=_ports(edge))
+                for edge in _sorted(into)
+            ],
+            egress=[
+                networking.NetworkPolicyEgressRuleArgs(to=peers(scope, edge.target), ports=_ports(edge))
+                for edge in _sorted(out_of)
+            ],
+        ),
+        opts=scope.options,
+    )
+
+
+def _sorted(edges: Iterable[reach.Edge]) -> list[reach.Edge]:
+    """Without the operator's: ports are forwarded by the node itself, which no policy stops."""
+    return sorted(edge for edge in edges if edge.source != "operator")
+
+
+def peers(scope: Scope, party: reach.Party) -> list[Peer] | None:
+    """None is everybody."""
+    if party in ROLES:
+        return [Peer(pod_selector=scope.selector(party))]
+    others: dict[str, list[Peer] | None] = {
+        "clients": None,
+        "internet": [_block("0.0.0.0/0", _NOT_INTERNET), _block("::/0", _NOT_INTERNET_6)],
+        "dns": [Peer(namespace_selector=_namespace("kube-system"), pod_selector=_DNS), _block(_NODE_DNS)],
+        "ingress": [Peer(namespace_selector=_namespace(scope.spec.kubernetes.ingress_namespace))],
+        "external_postgres": _host(scope.spec.postgres.host),
+        "external_redis": _host(scope.spec.redis.host),
+    }
+    return others[party]
+
+
+def _host(host: str) -> list[Peer] | None:
+    """A policy knows no names: of an external store that has one, the port alone is known."""
+    try:
+        return [_block(str(ipaddress.ip_network(host)))]
+    except ValueError:
+        return None
+
+
+def _namespace(name: str) -> LabelSelectorArgs:
+    return LabelSelectorArgs(match_labels={_NAMESPACE: name})
+
+
+def _block(network: str, but: Iterable[str] = ()) -> Peer:
+    return Peer(ip_block=networking.IPBlockArgs(cidr=network, except_=list(but) or None))
+
+
+def _ports(edge: reach.Edge) -> list[networking.NetworkPolicyPortArgs]:
+    protocols = ("TCP", "UDP") if edge.target == "dns" else ("TCP",)
+    return [networking.NetworkPolicyPortArgs(port=edge.port, protocol=protocol) for protocol in protocols]

@@ -1,0 +1,56 @@
+"""What `up` says of a deployment when it is there; the commands and the tests read it as the stack's outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final
+from urllib.parse import urlsplit
+
+import pulumi
+
+from app.migrate import read_migrations
+from stacks import ports
+from stacks.spec import Deployment
+
+_USUAL_PORTS: Final = {"http": ports.HTTP, "https": ports.HTTPS}
+_EVERY: Final = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound to
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoints:
+    """`address` and `port`: where to connect; `url`: what the certificate is for. `schema`: the newest migration's number."""
+
+    name: str
+    url: str
+    address: pulumi.Input[str]
+    port: int
+    image: pulumi.Input[str]
+    schema: int
+
+    def export(self) -> None:
+        for field in fields(self):
+            pulumi.export(field.name, getattr(self, field.name))
+
+
+def docker_endpoints(spec: Deployment, image: pulumi.Input[str]) -> Endpoints:
+    """Of containers: what is published on the host."""
+    return endpoints(spec, image, _host(spec))
+
+
+def endpoints(spec: Deployment, image: pulumi.Input[str], address: pulumi.Input[str]) -> Endpoints:
+    scheme, port = ("https", spec.edge.https_port) if spec.encrypted else ("http", spec.edge.http_port)
+    place = spec.edge.hostname if port == _USUAL_PORTS[scheme] else f"{spec.edge.hostname}:{port}"
+    return Endpoints(
+        name=spec.name, url=f"{scheme}://{place}", address=address, port=port, image=image, schema=schema_version()
+    )
+
+
+def schema_version() -> int:
+    return read_migrations()[-1].version
+
+
+def _host(spec: Deployment) -> str:
+    """The published address, as it is reached from here."""
+    if spec.edge.address not in _EVERY:
+        return spec.edge.address
+    return (urlsplit(spec.docker.host).hostname if spec.docker.host else None) or "127.0.0.1"

@@ -1,0 +1,1 @@
+"""The rules of stacks/policy.py for Pulumi's policy engine."""

@@ -1,0 +1,1 @@
+"""What the rules of a deployment look at, and each rule."""

@@ -1,0 +1,338 @@
+"""Compose, really brought up: behind its balancer it serves, is updated, reloaded and hit, and goes without a trace."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stacks import names, reach
+from stacks.balancer import Kind
+from stacks.units import bytes_of
+from tests.e2e import docker_host as host
+from tests.e2e.deployment import IMAGES, Deployed, free_subnet, missing, served_certificate, two_ports
+from tests.faults.checker import report
+from tests.faults.fleet import Result, campaign
+from tests.faults.hanging import OUT_SECONDS, ask_anew
+from tests.faults.ledger import NOT_CONNECTED
+from tests.faults.scale import FULL, Figure, scaled
+
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(3600)]
+
+BALANCERS: list[Kind] = ["nginx", "haproxy"] if FULL else ["nginx"]
+RATE = scaled(40.0, 80.0)
+ROLLING_REQUESTS = scaled(2_000, 20_000)
+RELOAD_REQUESTS = scaled(1_000, 10_000)
+EXIT_SECONDS = 25.0
+STREAM_SECONDS = 2.0
+OLD_WORKERS_SECONDS = 60.0
+PREVIEW_SECONDS = 15.0
+HANGS_SECONDS = 6.5
+
+
+@pytest.fixture(scope="module", params=BALANCERS)
+def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    if why := missing():
+        pytest.skip(why)
+    http_port, https_port = two_ports()
+    document = {
+        "topology": "compose",
+        "edge": {"kind": request.param, "http_port": http_port, "https_port": https_port},
+        "docker": {"subnet": free_subnet()},
+        "gateways": {"settings": {"rate_limit_key": 0, "rate_limit_address": 0}},
+        "monitoring": {"grafana": IMAGES.get("grafana") != ""},
+    }
+    with Deployed(tmp_path_factory.mktemp("state"), document) as made:
+        made.up()
+        yield made
+
+
+async def test_it_serves_through_its_balancer(deployed: Deployed) -> None:
+    """With TLS, by the generated authority: health, an order, its event, its cancellation."""
+    steps = await deployed.smoke()
+    assert [step for step in steps if step.startswith("cancellation: CANCELLED")], steps
+
+
+def test_grafana_is_there(deployed: Deployed) -> None:
+    if not deployed.spec.monitoring.grafana:
+        pytest.skip("there is no image of Grafana here: it was not brought up")
+    assert host.inspect(f"{deployed.name}-grafana")["State"]["Health"]["Status"] == "healthy"
+
+
+def test_a_second_up_changes_nothing(deployed: Deployed, figure: Figure) -> None:
+    started = time.monotonic()
+    deployed.pulumi("preview", "--stack", deployed.stack, "--expect-no-changes")
+    figure("preview, s", time.monotonic() - started)
+    assert set(deployed.up()) == {"unchanged"}
+    assert set(deployed.up("--refresh")) == {"unchanged"}
+
+
+def test_a_preview_is_quick(deployed: Deployed, figure: Figure) -> None:
+    seconds = []
+    for _ in range(3):
+        started = time.monotonic()
+        deployed.pulumi("preview", "--stack", deployed.stack)
+        seconds.append(time.monotonic() - started)
+    figure("preview, quickest of 3, s", min(seconds))
+    assert min(seconds) <= PREVIEW_SECONDS
+
+
+def test_docker_says_of_the_containers_what_the_description_says(deployed: Deployed) -> None:
+    spec = deployed.spec
+    assert host.running(deployed.name) == {
+        names.container(spec, role if role != "gateway" else names.gateway_id(replica))
+        for role in spec.roles
+        for replica in range(1, spec.replicas(role) + 1)
+    }
+    published = {(it.target, spec.edge.address, it.port) for it in reach.published(spec)}
+    for name in sorted(host.running(deployed.name)):
+        found = host.inspect(name)
+        told, size = found["HostConfig"], spec.container_size(found["Config"]["Labels"]["io.veloz.role"])
+        assert told["Memory"] == told["MemorySwap"] == bytes_of(size.memory)
+        assert told["NanoCpus"] == size.cpu * 10**6
+        assert told["ReadonlyRootfs"]
+        assert told["CapDrop"] == ["ALL"]
+        assert not told["CapAdd"]
+        assert not told["Privileged"]
+        assert not told["Binds"]
+        assert int(found["Config"]["User"].split(":")[0]) > 0
+        status = Path(f"/proc/{host.process(name)}/status").read_text()
+        assert re.search(r"^CapEff:\t0+$", status, re.MULTILINE)
+        assert re.search(r"^NoNewPrivs:\t1$", status, re.MULTILINE)
+        ports = {
+            (int(inside.split("/")[0]), it["HostIp"], int(it["HostPort"]))
+            for inside, outside in (found["NetworkSettings"]["Ports"] or {}).items()
+            for it in outside or ()
+        }
+        assert ports == (published if name == f"{deployed.name}-balancer" else set())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root looks into the network of a container")
+def test_from_each_container_exactly_what_is_declared_can_be_reached(deployed: Deployed, figure: Figure) -> None:
+    """S3: every port that anything listens on, at every address of every other container."""
+    spec = deployed.spec
+    running = sorted(host.running(deployed.name))
+    role = {name: host.inspect(name)["Config"]["Labels"]["io.veloz.role"] for name in running}
+    places = {name: set(host.addresses(name).values()) for name in running}
+    ports = sorted({port for name in running for port in host.listening(name)} | set(range(8000, 9100)) | {80, 443, 22})
+    edges = {(edge.source, edge.target, edge.port) for edge in reach.edges(spec)}
+    wanted, found = set[tuple[str, str, int]](), set[tuple[str, str, int]]()
+    tried = 0
+    for source in running:
+        owner = {place: name for name in running if name != source for place in places[name]}
+        tries = [(place, port) for place in owner for port in ports]
+        tried += len(tries)
+        found |= {(source, owner[place], port) for place, port in host.reached(source, tries)}
+        wanted |= {
+            (source, target, port) for target in set(owner.values()) for port in ports
+            if (role[source], role[target], port) in edges
+        }  # fmt: skip
+    figure("S3 connections tried, accepted", f"{tried}, {len(found)}")
+    assert found - wanted == set(), "reachable, and not declared"
+    assert wanted - found == set(), "declared, and not reachable"
+    for name in running:
+        addresses = host.inside(name, ["cat", "/proc/net/if_inet6"]).splitlines()
+        assert all(line.split()[-1] == "lo" for line in addresses), f"{name} has an IPv6 address"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root looks into the network of a container")
+def test_the_declared_sysctls_are_those_inside(deployed: Deployed) -> None:
+    """T6."""
+    spec = deployed.spec
+    assert spec.limits.sysctls
+    for name in ("balancer", "gateway-1", "gateway-2", "gateway-3"):
+        for key, value in spec.limits.sysctls.items():
+            inside = host.inside(f"{deployed.name}-{name}", ["cat", f"/proc/sys/{key.replace('.', '/')}"])
+            assert inside.split() == value.split(), f"{name}: {key}"
+
+
+def test_no_secret_is_where_it_can_be_read(deployed: Deployed) -> None:
+    """S5: not in what Docker tells of containers, their logs, their processes, nor in Pulumi's state."""
+    values = {
+        name: value.splitlines()[1] if value.startswith("-----BEGIN") else value
+        for name, value in deployed.secrets.items()
+        if name not in {"tls_ca", "tls_certificate"}
+    }
+    texts = {}
+    for name in host.named("container", deployed.name):
+        texts[f"inspect {name}"] = json.dumps(host.inspect(name))
+        texts[f"logs {name}"] = host.logs(name)
+    for name in host.running(deployed.name):
+        for file in ("environ", "cmdline"):
+            texts[f"{file} of {name}"] = Path(f"/proc/{host.process(name)}/{file}").read_text()
+    for path in deployed.directory.rglob("*"):
+        if path.is_file():
+            texts[str(path)] = path.read_text(errors="replace")
+    assert [path for path in texts if path.endswith(".json") and "stacks" in path], "no state was found"
+    assert not {(name, where) for name, value in values.items() for where, text in texts.items() if value in text}
+
+
+def _checked(result: Result, figure: Figure, what: str) -> None:
+    figure(f"{what} run", result.summary())
+    assert not (found := result.violations()), report(found)
+    failed = [f"{call.path} {call.status} {call.error}" for call in result.failed()]
+    assert not failed, f"{len(failed)} failed: {failed[:5]}"
+
+
+async def test_a_rolling_update_fails_no_request(deployed: Deployed, tmp_path: Path, seed: int, figure: Figure) -> None:
+    """R11."""
+    ups: list[dict[str, int]] = []
+    ended: list[host.Ended] = []
+
+    async def roll(deployed: Deployed) -> None:
+        started = time.monotonic()
+        with host.stops(deployed.name) as stopped:
+            while not ups or time.monotonic() - started < 1.1 * ROLLING_REQUESTS / RATE:
+                deployed.describe(gateways={"settings": {"log_keep_days": len(ups) + 1}})
+                ups.append(await asyncio.to_thread(deployed.up))
+        ended.extend(stopped)
+
+    result = await campaign(deployed, tmp_path, roll, seed=seed, rate=RATE, by_balancer=True)
+    assert all(up["replaced"] == 3 for up in ups), ups
+    exits = [it for it in ended if "gateway" in it.name]
+    figure("R11 gateways replaced", len(exits))
+    figure("R11 slowest exit, s", max(it.seconds for it in exits))
+    figure("R11 longest that a stream was away, s", max(result.gaps))
+    _checked(result, figure, "R11")
+    assert result.statuses().total() >= ROLLING_REQUESTS
+    assert len(exits) == 3 * len(ups)
+    assert {it.status for it in exits} == {0}
+    assert max(it.seconds for it in exits) <= EXIT_SECONDS
+    assert max(result.gaps) <= STREAM_SECONDS
+
+
+async def test_more_and_fewer_gateways_fail_no_request(
+    deployed: Deployed, tmp_path: Path, seed: int, figure: Figure
+) -> None:
+    ups: list[dict[str, int]] = []
+
+    async def resize(deployed: Deployed) -> None:
+        for replicas in (4, 3):
+            deployed.describe(gateways={"replicas": replicas})
+            ups.append(await asyncio.to_thread(deployed.up))
+
+    result = await campaign(deployed, tmp_path, resize, seed=seed, rate=RATE, by_balancer=True)
+    _checked(result, figure, "3 to 4 to 3 gateways")
+    more, fewer = ups
+    assert (more["created"], fewer["deleted"]) == (3, 3)  # a gateway, its files, their volume
+    assert (
+        more["replaced"] == fewer["replaced"] == 4
+    )  # the files of the balancer and its test, Prometheus and its files
+
+
+async def test_a_reload_of_the_balancer_fails_no_request(
+    deployed: Deployed, tmp_path: Path, seed: int, figure: Figure
+) -> None:
+    """R12, and S4's change of the certificate: by `up`, with streams open; the balancer's container stays."""
+    balancer = f"{deployed.name}-balancer"
+    began = host.started_at(balancer)
+    certificates = {served_certificate(deployed.spec.edge.https_port)}
+    ups: list[dict[str, int]] = []
+    old: list[int] = []
+
+    async def reload(deployed: Deployed) -> None:
+        started = time.monotonic()
+        while not ups or time.monotonic() - started < 1.1 * RELOAD_REQUESTS / RATE:
+            if len(ups) % 2:
+                deployed.describe(edge={"tls": {"hsts_seconds": 1000 + len(ups)}})
+            else:
+                deployed.set_secrets(**deployed.certificate())
+            ups.append(await asyncio.to_thread(deployed.up))
+            await asyncio.sleep(2.5)  # the watch looks every second, and waits for one that is still
+            certificates.add(await asyncio.to_thread(served_certificate, deployed.spec.edge.https_port))
+        old.extend(host.processes(balancer))
+
+    result = await campaign(deployed, tmp_path, reload, seed=seed, rate=RATE, by_balancer=True)
+    _checked(result, figure, "R12")
+    figure("R12 reloads", len(ups))
+    assert all(up["replaced"] == 2 for up in ups), ups
+    assert host.started_at(balancer) == began
+    assert len(certificates) == 1 + (len(ups) + 1) // 2
+    assert result.statuses().total() >= RELOAD_REQUESTS
+
+
+async def test_old_workers_end_though_a_stream_is_open(deployed: Deployed, figure: Figure) -> None:
+    """R12."""
+    balancer = f"{deployed.name}-balancer"
+    before = set(host.processes(balancer))
+    stream = await asyncio.create_subprocess_exec(
+        "curl", "--silent", "--no-buffer", "--cacert", str(deployed.authority), "--max-time", "90",
+        "--header", f"X-API-Key: {deployed.secrets['api_key']}", f"{deployed.url}/api/stream",
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert stream.stdout is not None
+    await asyncio.wait_for(stream.stdout.readline(), 10)
+    deployed.describe(edge={"tls": {"hsts_seconds": 7777}})
+    await asyncio.to_thread(deployed.up)
+    started = time.monotonic()
+    workers = before - {host.process(balancer)}
+    after = set(host.processes(balancer))
+    while len(after) > len(before) and time.monotonic() - started < OLD_WORKERS_SECONDS:
+        await asyncio.sleep(0.5)
+        after = set(host.processes(balancer))
+    figure("R12 old workers gone after, s", time.monotonic() - started)
+    assert len(after) <= len(before)
+    assert workers - after, "no worker was replaced"
+    stream.kill()
+    await stream.wait()
+
+
+async def test_a_hung_gateway_leaves_the_rotation_and_gets_nothing_twice(
+    deployed: Deployed, tmp_path: Path, seed: int, rng: random.Random, figure: Figure
+) -> None:
+    """R13. Each gateway writes a line for each request that it got."""
+    deployed.describe(gateways={"settings": {"log_level": "DEBUG"}})
+    await asyncio.to_thread(deployed.up)
+    await deployed.start()
+    hung: list[float] = []
+    since = f"{time.time():.3f}"
+    victim = f"{deployed.name}-gateway-{rng.randint(1, 3)}"
+
+    async def hang(deployed: Deployed) -> None:
+        asking = asyncio.create_task(ask_anew(deployed.url, hung))
+        try:
+            host.docker("pause", victim)
+            await asyncio.sleep(HANGS_SECONDS)
+        finally:
+            host.docker("unpause", victim)
+            asking.cancel()
+        await deployed.start()
+
+    result = await campaign(deployed, tmp_path, hang, seed=seed, rate=RATE, by_balancer=True)
+    figure("R13 run", result.summary())
+    figure("R13 seconds from the pause to the last request that the hung gateway got", max(hung))
+    assert not (found := result.violations()), report(found)
+    assert max(hung) <= OUT_SECONDS
+    sent = sum(
+        call.path == "/api/order" and not call.error.startswith(NOT_CONNECTED)
+        for facts in result.accounts
+        for call in facts.calls
+    )
+    lines = [
+        line
+        for replica in (1, 2, 3)
+        for line in host.logs(f"{deployed.name}-gateway-{replica}", since).splitlines()
+        if '"path":"/api/order"' in line and '"method":"POST"' in line
+    ]
+    figure("R13 POSTs sent, got", f"{sent}, {len(lines)}")
+    assert sent / 2 < len(lines) <= sent
+
+
+def test_it_goes_and_leaves_its_data_alone(deployed: Deployed) -> None:
+    """Without more it keeps what is protected; then nothing is left."""
+    deployed.destroy("--exclude-protected")
+    kept = {f"{deployed.name}-{store}-data" for store in ("postgres", "redis", "prometheus")}
+    kept |= {f"{deployed.name}-grafana-data"} if deployed.spec.monitoring.grafana else set()
+    assert host.named("container", deployed.name) == set()
+    assert host.named("network", deployed.name) == set()
+    assert host.named("volume", deployed.name) == kept
+    deployed.pulumi("state", "unprotect", "--all", "--yes", "--stack", deployed.stack)
+    deployed.destroy()
+    assert host.named("volume", deployed.name) == set()

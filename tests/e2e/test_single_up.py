@@ -1,0 +1,70 @@
+"""Single, really brought up: one container with everything in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e import docker_host as host
+from tests.e2e.deployment import Deployed, free_subnet, missing, two_ports
+from tests.faults.scale import Figure
+
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(3600)]
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    if why := missing():
+        pytest.skip(why)
+    document = {"topology": "single", "edge": {"http_port": two_ports()[0]}, "docker": {"subnet": free_subnet()}}
+    with Deployed(tmp_path_factory.mktemp("state"), document) as made:
+        made.up()
+        yield made
+
+
+async def test_it_serves(deployed: Deployed) -> None:
+    steps = await deployed.smoke()
+    assert [step for step in steps if step.startswith("cancellation: CANCELLED")], steps
+
+
+def test_a_second_up_changes_nothing(deployed: Deployed) -> None:
+    assert set(deployed.up()) == {"unchanged"}
+    assert set(deployed.up("--refresh")) == {"unchanged"}
+
+
+def test_it_is_published_on_loopback_alone(deployed: Deployed) -> None:
+    found = host.inspect(f"{deployed.name}-gateway")
+    edge = deployed.spec.edge
+    assert found["NetworkSettings"]["Ports"] == {"8080/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(edge.http_port)}]}
+    assert found["HostConfig"]["ReadonlyRootfs"]
+
+
+async def test_another_setting_replaces_it_and_its_orders_stay(deployed: Deployed, figure: Figure) -> None:
+    before = deployed.ask_json("/api/account")
+    deployed.describe(gateways={"settings": {"log_keep_days": 1}})
+    with host.stops(deployed.name) as ended:
+        assert deployed.up()["replaced"] == 1
+    figure("single stops within, s", ended[0].seconds)
+    assert [it.status for it in ended] == [0]
+    await deployed.start()
+    assert deployed.ask_json("/api/account")["balances"] == before["balances"]
+    assert await deployed.smoke()
+
+
+def test_no_secret_is_where_it_can_be_read(deployed: Deployed) -> None:
+    key = deployed.secrets["api_key"]
+    assert key not in json.dumps(host.inspect(f"{deployed.name}-gateway"))
+    assert key not in host.logs(f"{deployed.name}-gateway")
+    assert not [path for path in deployed.directory.rglob("*") if path.is_file() and key in path.read_text()]
+
+
+def test_it_goes_and_leaves_its_data_alone(deployed: Deployed) -> None:
+    deployed.destroy("--exclude-protected")
+    assert host.named("container", deployed.name) == set()
+    assert host.named("network", deployed.name) == set()
+    assert host.named("volume", deployed.name) == {f"{deployed.name}-data"}
+    deployed.pulumi("state", "unprotect", "--all", "--yes", "--stack", deployed.stack)
+    deployed.destroy()
+    assert host.named("volume", deployed.name) == set()

@@ -1,0 +1,177 @@
+"""Releases with the real CLI and a real gateway: up, up again, a failing one, back, destroyed; but for the pre-flight."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.embedded import EmbeddedServers
+from app.migrate import read_migrations
+from stacks.commands import deploying, destroying, preflight, releases
+from stacks.commands.failures import Failure
+from stacks.commands.findings import Finding
+from stacks.commands.initialising import initialise
+from tests.conftest import new_database
+from tests.faults.gateway import Gateway, environment, serving
+from tests.stacks.commands.conftest import Place, new_place
+
+NAME = "single"
+
+
+# Each runs the CLI several times, and that starts a program in Python each time.
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture(autouse=True)
+def target(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
+    """What the pre-flight finds."""
+    found: list[Finding] = []
+    monkeypatch.setattr(preflight, "check", lambda *_: found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    postgres: str,
+    migrated: str,
+    embedded: EmbeddedServers,
+    engine_binary: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Gateway]:
+    with new_database(postgres, migrated) as database:
+        environ = environment(database, embedded.redis_url, engine_binary)
+        with serving(tmp_path_factory.mktemp("gateway"), environ) as running:
+            yield running
+
+
+@pytest.fixture(scope="module")
+def first(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Release 1, good; its edge is the gateway."""
+    place = new_place(tmp_path_factory.mktemp("first"))
+    write(place, gateway)
+    initialise(place.stack(NAME))
+    place.stack(NAME).pulumi.set_secret(NAME, "api_key", gateway.key)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preflight, "check", lambda *_: [])
+        assert deploying.up(place.stack(NAME), seconds=20).release.outcome == "good"
+    return place
+
+
+@pytest.fixture
+def deployed(first: Place) -> Iterator[Place]:
+    """As it was after release 1, in the same folder: the state of things in Python depends on where their program is."""
+    kept = first.root.with_name("kept")
+    shutil.copytree(first.root, kept)
+    yield first
+    shutil.rmtree(first.root)
+    kept.rename(first.root)
+
+
+def write(place: Place, gateway: Gateway, **settings: str) -> None:
+    place.write(NAME, {"topology": NAME, "edge": {"http_port": gateway.port}, "gateways": {"settings": settings}})
+
+
+def known(place: Place) -> list[releases.Release]:
+    return releases.read(place.project.releases(NAME))
+
+
+def outcomes(place: Place) -> list[tuple[int, str, int]]:
+    return [(one.id, one.outcome, one.of) for one in known(place)]
+
+
+def test_a_release_is_recorded_once_and_again_nothing_changes(deployed: Place, gateway: Gateway) -> None:
+    (first,) = known(deployed)
+    assert first.image == "veloz:0.1.0-info"
+    assert first.schema == len(read_migrations())
+    assert first.deployment["edge"] == {"http_port": gateway.port}
+    assert gateway.key not in deployed.project.releases(NAME).read_text()
+    again = deploying.up(deployed.stack(NAME), seconds=20)
+    assert (again.changed, again.release) == (0, first)
+    assert [step.what for step in again.steps][-1] == "event of the cancellation"
+    assert known(deployed) == [first]
+
+
+def test_rollback_returns_to_the_release_before_with_its_image_and_its_description(
+    deployed: Place, gateway: Gateway
+) -> None:
+    write(deployed, gateway, log_level="WARNING")
+    deploying.up(deployed.stack(NAME), seconds=20)
+    assert deployed.stack(NAME).pulumi.outputs(NAME)["image"] == "veloz:0.1.0-warning"
+    text = deployed.project.stack_file(NAME).read_text()
+    done = deploying.rollback(deployed.stack(NAME), seconds=20)
+    assert outcomes(deployed) == [(1, "good", 0), (2, "good", 0), (3, "good", 1)]
+    assert done.release.deployment == known(deployed)[0].deployment
+    assert deployed.stack(NAME).pulumi.outputs(NAME)["image"] == "veloz:0.1.0-info"
+    assert deployed.project.stack_file(NAME).read_text() == text
+    with pytest.raises(Failure, match="no good one that is any different"):
+        deploying.rollback(deployed.stack(NAME), seconds=20)
+
+
+def test_what_pulumi_cannot_do_is_a_failed_release_and_says_the_way_back(deployed: Place, gateway: Gateway) -> None:
+    write(deployed, gateway, log_level="DEBUG")
+    with pytest.raises(Failure, match=r"Port 80 on 127.0.0.1 is taken.*\n.*make rollback STACK=single"):
+        deploying.up(deployed.stack(NAME), seconds=20)
+    assert outcomes(deployed) == [(1, "good", 0), (2, "failed", 0)]
+
+
+def test_a_deployment_that_does_not_serve_is_a_failed_release(deployed: Place, free_port: int) -> None:
+    deployed.write(NAME, {"topology": NAME, "edge": {"http_port": free_port}})
+    with pytest.raises(Failure, match=r"was not ready within 1 s.*\n.*make rollback STACK=single"):
+        deploying.up(deployed.stack(NAME), seconds=1)
+    assert outcomes(deployed) == [(1, "good", 0), (2, "failed", 0)]
+    deploying.rollback(deployed.stack(NAME), seconds=20)
+    assert outcomes(deployed)[-1] == (3, "good", 1)
+
+
+def test_a_target_that_is_refused_changes_nothing(deployed: Place, gateway: Gateway, target: list[Finding]) -> None:
+    write(deployed, gateway, log_level="WARNING")
+    before = deployed.state()
+    target.append(Finding("Docker", "a daemon that answers", "none", "refused", "Start it."))
+    for command in (deploying.up, deploying.rollback):
+        with pytest.raises(Failure):
+            command(deployed.stack(NAME), seconds=20)
+    assert deployed.state() == before
+
+
+def test_a_broken_policy_changes_nothing(deployed: Place, gateway: Gateway) -> None:
+    deployed.write(NAME, {"topology": NAME, "name": "leaky", "edge": {"http_port": gateway.port}})
+    before = deployed.state()
+    with pytest.raises(Failure, match=r"(?s)policy is broken, and nothing was changed.*secret-state") as refused:
+        deploying.up(deployed.stack(NAME), seconds=20)
+    assert gateway.key not in str(refused.value)
+    assert deployed.state() == before
+
+
+def test_data_stays_until_its_loss_is_confirmed(deployed: Place) -> None:
+    stack = deployed.stack(NAME)
+    going = destroying.look(stack, "")
+    assert (going.kept, [change.name for change in going.changes]) == (["data"], ["gateway"])
+    assert destroying.destroy(stack, going, "") == 1
+    assert destroying.protected(stack) == ["data"]
+    with pytest.raises(Failure, match="CONFIRM=other is not the stack's name"):
+        destroying.look(stack, "other")
+    deploying.up(stack, seconds=20)
+    going = destroying.look(stack, NAME)
+    assert {change.name for change in going.changes} == {"data", "gateway"}
+    destroying.destroy(stack, going, NAME)
+    assert destroying.protected(stack) == []
+    assert outcomes(deployed)[-1][1] == "destroyed"
+    with pytest.raises(Failure, match="destroyed with its data"):
+        deploying.rollback(stack, seconds=20)
+
+
+def test_the_preview_is_a_table_of_changes_for_people_and_a_document_for_machines(
+    deployed: Place, gateway: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(deployed, gateway, log_level="WARNING")
+    stack = deployed.stack(NAME)
+    previewed = stack.preview(deployed.project.deployment(NAME), stack.pulumi.configuration(NAME))
+    stack.show(previewed)
+    assert "update  Resource  gateway" in capsys.readouterr().out
+    document: dict[str, Any] = deployed.run("preview", "--stack", NAME, "--json").document
+    assert document["ok"]
+    assert [(one["op"], one["name"]) for one in document["changes"]] == [("update", "gateway")]

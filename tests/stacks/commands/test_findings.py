@@ -1,0 +1,182 @@
+"""The pre-flight's judgement, on hosts and clusters that are given; and of real ones that are not there."""
+
+from __future__ import annotations
+
+import socket
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from stacks.commands import cluster_facts, cluster_findings, docker_facts, docker_findings, findings, preflight
+from stacks.commands.certificates import generate
+from stacks.commands.cluster_facts import Node
+from stacks.commands.docker_facts import Container
+from stacks.commands.failures import Failure
+from stacks.commands.findings import Finding
+from stacks.commands.output import Output
+from stacks.commands.pulumi_cli import Configuration
+from stacks.document import load
+from stacks.secrets import required
+
+COMPOSE = load({"topology": "compose"})
+CLUSTER = load({"topology": "kubernetes", "edge": {"hostname": "veloz.example.com"}})
+HOST = docker_facts.Facts(
+    "unix:///x",
+    version="27",
+    cpus=16,
+    memory=64_000,
+    disk=500_000,
+    images={image: {} for image in docker_facts.images(COMPOSE)},
+    taken={},
+)
+NODES = cluster_facts.Facts(
+    "here", version="v1.36", nodes=(Node("a", 16_000, 64_000), Node("b", 16_000, 64_000)), storage={"fast": True}
+)
+
+
+def changed(facts: Any, **values: Any) -> Any:  # noqa: ANN401
+    return facts._replace(**values)
+
+
+def refused(found: list[Finding]) -> set[str]:
+    return {one.what for one in found if one.verdict == "refused"}
+
+
+def on_docker(facts: docker_facts.Facts) -> list[Finding]:
+    return list(docker_findings.findings(COMPOSE, facts))
+
+
+def test_a_host_with_room_is_taken() -> None:
+    assert {one.verdict for one in on_docker(HOST)} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"away": "connection refused"}, "Docker"),
+        ({"cpus": 1}, "CPU of one container"),
+        ({"memory": 4000}, "memory"),
+        ({"disk": 1000}, "disk"),
+        ({"images": {}}, "image"),
+        ({"taken": {("127.0.0.1", 443): "address already in use"}}, "port 443"),
+        ({"containers": (Container("other", "", (("0.0.0.0", 80),)),)}, "port 80"),  # noqa: S104
+        ({"containers": (Container("veloz-redis", "", ()),)}, "names"),
+    ],
+)
+def test_a_host_without_is_refused_with_a_remedy(change: dict[str, Any], what: str) -> None:
+    found = on_docker(changed(HOST, **change))
+    assert what in refused(found)
+    assert all(one.remedy for one in found if one.verdict == "refused")
+
+
+def test_a_port_that_this_deployment_holds_already_is_no_obstacle() -> None:
+    own = Container("veloz-balancer", "veloz", (("127.0.0.1", 80), ("127.0.0.1", 443)))
+    taken = {("127.0.0.1", port): "address already in use" for port in (80, 443)}
+    assert refused(on_docker(changed(HOST, containers=(own,), taken=taken, disk=100))) == set()
+
+
+def test_what_cannot_be_seen_from_here_is_a_note() -> None:
+    notes = {one.what for one in on_docker(changed(HOST, disk=None, taken=None, cpus=5)) if one.verdict == "note"}
+    assert notes == {"disk", "port 80", "port 443", "CPU of all"}
+
+
+def test_another_address_of_the_same_port_is_free() -> None:
+    other = Container("other", "", (("192.0.2.1", 443),))
+    assert refused(on_docker(changed(HOST, containers=(other,)))) == set()
+
+
+def on_cluster(facts: cluster_facts.Facts, **changes: Any) -> list[Finding]:  # noqa: ANN401
+    return list(cluster_findings.findings(msgspec.structs.replace(CLUSTER, **changes), facts))
+
+
+def test_a_cluster_with_room_is_taken() -> None:
+    assert refused(on_cluster(NODES)) == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"away": "timed out"}, "cluster"),
+        ({"nodes": ()}, "largest pod"),
+        ({"nodes": (Node("a", 1400, 64_000),) * 9}, "largest pod"),
+        ({"nodes": (Node("a", 2000, 4000),)}, "all pods"),
+        ({"storage": {"slow": False}}, "storage class"),
+        ({"namespace": {"team": "other"}}, "namespace"),
+    ],
+)
+def test_a_cluster_without_is_refused(change: dict[str, Any], what: str) -> None:
+    assert what in refused(on_cluster(changed(NODES, **change)))
+
+
+def test_an_ingress_needs_a_class_and_an_issued_certificate_cert_manager() -> None:
+    document = {
+        "topology": "kubernetes",
+        "edge": {"kind": "ingress", "hostname": "veloz.example.com", "tls": {"source": "issued", "issuer": "x"}},
+    }
+    spec = load(document)
+    assert refused(list(cluster_findings.findings(spec, NODES))) == {"ingress class", "cert-manager"}
+    there = changed(NODES, ingress=frozenset({"nginx"}), groups=frozenset({"cert-manager.io"}))
+    assert refused(list(cluster_findings.findings(spec, there))) == set()
+
+
+def configuration(**secrets: str) -> Configuration:
+    made = generate("veloz", ["localhost"])
+    whole = {name: sha256(name.encode()).hexdigest() for name in required(COMPOSE)}
+    whole |= {"tls_certificate": made.certificate, "tls_key": made.key, "tls_ca": made.authority, **secrets}
+    return Configuration({}, {name: value for name, value in whole.items() if value})
+
+
+def test_secrets_that_are_missing_and_certificates_of_others_are_refused() -> None:
+    assert refused(list(preflight.configured(COMPOSE, configuration()))) == set()
+    missing = list(preflight.configured(COMPOSE, configuration(redis_password="")))
+    assert refused(missing) == {"veloz:secrets.redis_password"}
+    other = generate("veloz", ["other.test"]).certificate
+    assert refused(list(preflight.configured(COMPOSE, configuration(tls_certificate=other)))) == {"certificate"}
+    assert "certificate" in refused(list(preflight.configured(COMPOSE, configuration(tls_certificate="none"))))
+    assert sha256(b"api_key").hexdigest() not in repr(configuration())
+
+
+def test_refused_findings_are_one_failure_with_every_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    found = [
+        Finding("a", "1", "2"),
+        Finding("b", "1", "2", "refused", "Do b."),
+        Finding("c", "1", "2", "refused", "Do c."),
+    ]
+    with pytest.raises(Failure, match=r"(?s)nothing was changed.*wanted 1, have 2. Do b\..*Do c\.") as failed:
+        findings.show(found, Output())
+    assert "a:" not in str(failed.value)
+    assert "check  want  have  verdict" in capsys.readouterr().out
+
+
+def test_a_daemon_that_is_not_there_is_away(tmp_path: Path) -> None:
+    spec = load({"topology": "single", "docker": {"host": f"unix://{tmp_path}/nothing.sock"}})
+    facts = docker_facts.read(spec, {})
+    assert facts.away
+    assert "\n" not in facts.away
+
+
+def test_a_cluster_that_is_not_there_is_away(tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    assert cluster_facts.read(CLUSTER).away
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "x",
+        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+        "clusters": [{"name": "x", "cluster": {"server": f"http://127.0.0.1:{free_port}"}}],
+        "users": [{"name": "x", "user": {}}],
+    }
+    (tmp_path / "config").write_bytes(msgspec.json.encode(config))
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "config"))
+    assert "refused" in cluster_facts.read(CLUSTER).away
+
+
+def test_a_port_that_something_listens_on_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert docker_facts.taken("127.0.0.1", server.getsockname()[1]) == "address already in use"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        free = server.getsockname()[1]
+    assert docker_facts.taken("127.0.0.1", free) == ""

@@ -1,0 +1,99 @@
+"""Records of releases: what is returned to, what is refused, and that a file is whole or as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stacks.commands import atomic, releases
+from stacks.commands.failures import Failure
+from stacks.commands.releases import Outcome, Release, target
+
+
+def release(number: int, outcome: Outcome = "good", *, schema: int = 1, of: int = 0, name: str = "") -> Release:
+    """Each with an image of its own, or that of the release it returns to."""
+    image = f"veloz:{name or of or number}"
+    return Release(
+        id=number, time="2026-01-01T00:00:00Z", outcome=outcome, deployment={}, image=image, schema=schema, of=of
+    )
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ([release(1), release(2)], 1),
+        ([release(1), release(2, "failed")], 1),
+        ([release(1), release(2, "begun")], 1),
+        ([release(1), release(2, "failed"), release(3)], 1),
+        # Of those that are the same as the current one none is any use.
+        ([release(1), release(2), release(3, name="2"), release(4, "failed", name="2")], 1),
+        # After a return, a second one goes further back instead of forward.
+        ([release(1), release(2), release(3), release(4, of=2)], 1),
+        ([release(1), release(2), release(3, of=1), release(4)], 2),
+        ([release(1, schema=2), release(2, schema=2), release(3, "failed", schema=2)], 2),
+    ],
+)
+def test_the_last_good_release_before_the_current_one_is_returned_to(known: list[Release], expected: int) -> None:
+    assert target(known).id == expected
+
+
+@pytest.mark.parametrize(
+    ("known", "refusal"),
+    [
+        ([], "Nothing was released"),
+        ([release(1)], "no good one that is any different"),
+        ([release(1, "failed"), release(2)], "no good one that is any different"),
+        ([release(1), release(2, name="1")], "no good one that is any different"),
+        ([release(1), release(2, schema=2)], "knows the schema up to migration 1, and the database has 2"),
+        # Its gateways may have migrated the database before it failed.
+        ([release(1), release(2, "failed", schema=2)], "knows the schema up to migration 1"),
+        ([release(1), release(2, "begun", schema=2), release(3)], "knows the schema up to migration 1"),
+        ([release(1), release(2), release(3, "destroyed")], "destroyed with its data"),
+        ([release(1), release(2, "destroyed"), release(3)], "no good one that is any different"),
+    ],
+)
+def test_returning_is_refused(known: list[Release], refusal: str) -> None:
+    with pytest.raises(Failure, match=refusal):
+        target(known)
+
+
+def test_the_schema_of_a_destroyed_database_is_no_matter() -> None:
+    known = [release(1, schema=9), release(2, "destroyed"), release(3), release(4)]
+    assert target(known).id == 3
+
+
+def test_records_are_read_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "Pulumi.x.releases.jsonl"
+    deployment: dict[str, Any] = {"topology": "single", "edge": {"http_port": 8080}}
+    first = releases.begin([], deployment, schema=2, commit="abc+")
+    releases.put(path, first)
+    assert releases.read(path) == [first]
+    releases.put(path, first.ended("good"))
+    second = releases.begin(releases.read(path), deployment, schema=2, commit="", of=1)
+    releases.put(path, second)
+    assert [(one.id, one.outcome) for one in releases.read(path)] == [(1, "good"), (2, "begun")]
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_a_line_that_is_no_release_is_refused_by_its_number(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    releases.put(path, release(1))
+    path.write_text(path.read_text() + '{"id": 2}\n')
+    with pytest.raises(Failure, match=r"line 2 is no release.*Restore the line"):
+        releases.read(path)
+
+
+def test_a_write_that_breaks_off_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x"
+    atomic.write(path, "before")
+
+    def broken(_descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stacks.commands.atomic.os.fsync", broken)
+    with pytest.raises(KeyboardInterrupt):
+        atomic.write(path, "after")
+    assert [one.name for one in tmp_path.iterdir()] == ["x"]
+    assert path.read_text() == "before"

@@ -1,0 +1,114 @@
+"""The smoke test against real gateways: what passes, what fails, and who is believed."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from stacks.commands.certificates import generate
+from stacks.commands.failures import Failure
+from stacks.commands.smoke import Edge, smoke, wait_ready
+from tests.faults.gateway import environment, running
+
+
+def quiet(_text: str) -> None:
+    """Nobody watches."""
+
+
+async def test_an_order_its_events_and_its_cancellation_are_seen(
+    database: str, redis_url: str, engine_binary: Path, tmp_path: Path
+) -> None:
+    async with running(tmp_path, environment(database, redis_url, engine_binary), wait=False) as gateway:
+        edge = Edge(gateway.url, "127.0.0.1", gateway.port)
+        assert await wait_ready(edge, 20, quiet) < 20
+        steps = await smoke(edge, gateway.key)
+        assert [step.what for step in steps] == [
+            "health",
+            "configuration",
+            "market",
+            "order",
+            "event of the order",
+            "cancellation",
+            "event of the cancellation",
+        ]
+        with pytest.raises(Failure, match="failed at configuration: 401"):
+            await smoke(edge, "0" * 64)
+
+
+async def test_nobody_there_is_said_after_the_time_given(free_port: int) -> None:
+    edge = Edge(f"http://127.0.0.1:{free_port}", "127.0.0.1", free_port)
+    said: list[str] = []
+    with pytest.raises(Failure, match=r"was not ready within 1 s: .*Connect"):
+        await wait_ready(edge, 1, said.append)
+    assert said
+
+
+async def test_an_edge_that_is_not_ready_says_what_fails() -> None:
+    async def not_ready(_request: web.Request) -> web.Response:
+        return web.json_response({"ok": False, "failing": ["database"]}, status=503)
+
+    async with _serving(not_ready) as port:
+        with pytest.raises(Failure, match="503, failing: database"):
+            await wait_ready(Edge(f"http://127.0.0.1:{port}", "127.0.0.1", port), 0.8, quiet)
+
+
+async def test_a_real_venue_gets_no_order() -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(f"{request.method} {request.path}")
+        if request.path == "/api/config":
+            return web.json_response({"execution_mode": "binance_spot", "market_symbols": ["BTCUSDT"]})
+        return web.json_response({"ok": True, "version": "1"})
+
+    async with _serving(answer) as port:
+        steps = await smoke(Edge(f"http://127.0.0.1:{port}", "127.0.0.1", port), "key")
+    assert asked == ["GET /health/ready", "GET /api/config"]
+    assert steps[-1].detail == "none was sent: in mode binance_spot it would be a real one"
+
+
+@pytest.mark.parametrize(
+    ("certified", "signer", "refusal"),
+    [("veloz.test", "ours", ""), ("veloz.test", "other", "not accepted"), ("other.test", "ours", "not accepted")],
+)
+async def test_only_a_certificate_of_the_stacks_authority_for_the_edge_is_believed(
+    certified: str, signer: str, refusal: str, tmp_path: Path
+) -> None:
+    """The name need not be in DNS: the edge is reached by its address."""
+    made, other = generate("one", [certified]), generate("other", ["veloz.test"])
+    (tmp_path / "chain").write_text(made.certificate + made.key)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "chain")
+
+    async def ready(request: web.Request) -> web.Response:
+        assert request.headers["Host"] == f"veloz.test:{request.url.port}"
+        return web.json_response({"ok": True})
+
+    async with _serving(ready, context) as port:
+        edge = Edge(f"https://veloz.test:{port}", "127.0.0.1", port, (made if signer == "ours" else other).authority)
+        if not refusal:
+            assert await wait_ready(edge, 5, quiet) < 5
+            return
+        with pytest.raises(Failure, match=refusal):
+            await wait_ready(edge, 5, quiet)
+
+
+@asynccontextmanager
+async def _serving(handler: object, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", handler)  # type: ignore[arg-type]
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    await site.start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+        await asyncio.sleep(0)
