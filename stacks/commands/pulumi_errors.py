@@ -98,7 +98,8 @@ _KNOWN: Final = (
     ),
     _Known(
         r"[Rr]ange of CPUs is from [\d.]+ to ([\d.]+)",
-        "A container would have more CPU than the host, which has {0}. Choose the profile minimum, or less by sizes.COMPONENT.cpu.",
+        "A container would have more CPU than the host, which has {0}. Choose the profile minimum, or less by "
+        "sizes.COMPONENT.cpu.",
     ),
     _Known(
         r"[Cc]onflict\. The container name \"/?([^\"]+)\" is already in use",
