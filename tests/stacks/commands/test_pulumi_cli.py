@@ -69,7 +69,11 @@ def test_where_it_is_not_its_own_installer_is_asked_and_its_failure_is_a_sentenc
     ],
 )
 def test_the_state_is_local_unless_another_backend_was_chosen(
-    tmp_path: Path, environ: dict[str, str], text: str, credentials: str, expected: bool
+    tmp_path: Path,
+    environ: dict[str, str],
+    text: str,
+    credentials: str,
+    expected: bool,  # noqa: FBT001
 ) -> None:
     if credentials:
         (tmp_path / "credentials.json").write_text(credentials)
