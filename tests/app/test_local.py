@@ -9,7 +9,7 @@ import pytest
 
 from app.embedded import POSTGRES_SETTINGS
 from app.local import api_key_file
-from app.local_options import MOST_GATEWAYS, LocalError, market_variables, postgres_settings
+from app.local_options import MOST_GATEWAYS, LocalError, market_variables, postgres_settings, reached_at
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -85,6 +85,8 @@ def test_gateways_that_need_more_connections_than_there_are_are_refused_with_the
         (["--balancer", "haproxy"], "--balancer haproxy: one gateway has none. Choose --gateways 2 or more."),
         (["--gateways", "2", "--market", f"replay:{__file__}"], "would each play it from its own start"),
         (["--data-dir", "/dev/null/data"], "Not a directory"),
+        (["--host", "here"], "--host here: must be an address of this machine. Write e.g. 127.0.0.1"),
+        (["--host", "192.0.2.1"], "on 192.0.2.1 cannot be used: Cannot assign requested address"),
     ],
 )
 def test_a_users_mistake_is_one_paragraph_without_traceback(
@@ -96,6 +98,26 @@ def test_a_users_mistake_is_one_paragraph_without_traceback(
     assert words in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / ".veloz").exists()
+
+
+def test_a_given_engine_that_is_none_is_refused_before_anything_starts(
+    tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VELOZ_ENGINE", str(tmp_path / "engine"))
+    result = veloz("local", "--port", str(free_port), cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr == (
+        f"veloz: VELOZ_ENGINE {tmp_path}/engine: there is no program. Correct the path, or leave it out to build the engine.\n"
+    )
+    assert not (tmp_path / ".veloz").exists()
+
+
+@pytest.mark.parametrize(
+    ("host", "reached"),
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("2001:db8::1", "[2001:db8::1]")],  # noqa: S104
+)
+def test_this_machine_reaches_itself_where_it_listens(host: str, reached: str) -> None:
+    assert reached_at(host) == reached
 
 
 def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
@@ -114,6 +136,16 @@ def test_help_names_every_option_without_colour_in_a_pipe(tmp_path: Path) -> Non
     assert result.returncode == 0
     assert all(
         option in result.stdout
-        for option in ("--market", "--data-dir", "--port", "--speed", "--gateways", "--balancer")
+        for option in (
+            "--market",
+            "--data-dir",
+            "--port",
+            "--host",
+            "--speed",
+            "--gateways",
+            "--balancer",
+            "--api-key-file",
+            "--logs",
+        )
     )
     assert "\x1b" not in result.stdout
