@@ -8,7 +8,6 @@ import pytest
 from app.embedded import EmbeddedServers
 from tests.conftest import new_database
 from tests.e2e.api import Api
-from tests.faults.conftest import figure, rng, seed  # noqa: F401 - fixtures
 from tests.faults.gateway import Gateway, environment, serving
 
 

@@ -9,8 +9,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
+import aiohttp
 import aiohttp.connector
 
 from stacks import names, ports
@@ -18,6 +20,7 @@ from stacks.commands.certificates import generate
 from tests.e2e import cluster_host
 from tests.e2e.cluster_host import Pod, kubectl
 from tests.e2e.deployment import ROOT, Deployed
+from tests.faults.waiting import until
 
 PLUGIN = "kubernetes"
 HOSTNAME = "veloz.test"
@@ -25,12 +28,12 @@ HOSTNAME = "veloz.test"
 LOAD = os.environ.get("VELOZ_E2E_LOAD", "")
 # Small enough for seven pods and one more on two cores.
 SIZES: dict[str, dict[str, int]] = {
-    "gateway": {"cpu": 100, "memory": 256},
-    "engine": {"cpu": 150, "memory": 192},
+    "gateway": {"cpu": 120, "memory": 256},
+    "engine": {"cpu": 180, "memory": 192},
     "postgres": {"cpu": 250, "memory": 512, "disk": 1024},
     "redis": {"cpu": 50, "memory": 64, "disk": 256},
-    "prometheus": {"cpu": 100, "memory": 256, "disk": 1024},
-    "balancer": {"cpu": 150, "memory": 128},
+    "prometheus": {"cpu": 50, "memory": 256, "disk": 1024},
+    "balancer": {"cpu": 200, "memory": 128},
     "grafana": {"cpu": 100, "memory": 256},
 }
 DOCUMENT: dict[str, Any] = {
@@ -84,7 +87,8 @@ class OnCluster(Deployed):
         image = done.stdout.strip()
         self.describe(images={"veloz": image})
         images = self.spec.images
-        for each in (image, images.haproxy, images.postgres, images.redis, images.prometheus):
+        there = cluster_host.images()
+        for each in {image, images.haproxy, images.postgres, images.redis, images.prometheus} - there:
             subprocess.run([*shlex.split(LOAD), each], timeout=300, check=True)
         return image
 
@@ -126,11 +130,36 @@ class OnCluster(Deployed):
     def urls(self) -> list[str]:
         return [f"http://{address}:{ports.GATEWAY}" for address in self.gateways.values()]
 
-    @property
-    def database(self) -> str:  # type: ignore[override]
+    async def start(self) -> None:
+        """Wait until as many gateways as described are ready, each asked at its own address, and the balancer's way."""
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+
+            async def ready() -> bool:
+                urls = self.urls()
+                if len(urls) < self.spec.gateways.replicas or len(urls) < len(self.pods):
+                    return False
+                try:
+                    for url in (*urls, self.url):
+                        async with session.get(f"{url}/health/ready") as answer:
+                            if answer.status != HTTPStatus.OK:
+                                return False
+                except (aiohttp.ClientError, TimeoutError):
+                    return False
+                return True
+
+            await until(ready, seconds=120, every=0.5)
+
+    def server(self) -> str:
+        """The DSN of the database as this machine reaches it."""
         (server,) = cluster_host.pods(self.name, "postgres")
         password = self.secrets["postgres_password"]
         return f"postgresql://{names.DATABASE}:{password}@{server.address}:{ports.POSTGRES}/{names.DATABASE}"
+
+    def given_address(self) -> str:
+        """Of the load balancer, by the cluster's word."""
+        service = ("service/veloz-balancer", "--namespace", self.name)
+        kubectl("wait", "--for=jsonpath={.status.loadBalancer.ingress}", *service, "--timeout=60s")
+        return kubectl("get", *service, "--output", "jsonpath={.status.loadBalancer.ingress[0].ip}")
 
     def reachable(self) -> bool:
         """Whether this machine reaches pods."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from hashlib import sha256
 from typing import Any, NamedTuple, TypeAlias
 
 import yaml
@@ -55,8 +56,15 @@ def example(**changes: Any) -> Deployment:  # noqa: ANN401 (what a stack file sa
 
 
 def values() -> dict[str, str]:
-    """A recognisable text for each secret there can be."""
-    return {name: f"canary-{name.replace('_', '-')}-{n:04x}" for n, name in enumerate(NAMES)}
+    """A text for each secret there can be, which is in no other and passes for a real one."""
+    marks = {name: sha256(name.encode()).hexdigest() for name in NAMES}
+    kinds = {"tls_certificate": "CERTIFICATE", "tls_ca": "CERTIFICATE", "tls_key": "PRIVATE KEY"}
+    given = {name: f"-----BEGIN {kind}-----\n{marks[name]}\n-----END {kind}-----\n" for name, kind in kinds.items()}
+    given |= {
+        "postgres_dsn": f"postgresql://veloz:{marks['postgres_dsn']}@db.example.com/veloz",
+        "redis_url": f"redis://:{marks['redis_url']}@cache.example.com/0",
+    }
+    return marks | given
 
 
 def secrets_of(spec: Deployment, changes: Mapping[str, str] = {}) -> Secrets:

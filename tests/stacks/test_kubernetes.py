@@ -128,6 +128,11 @@ def test_pods_are_replaced_without_being_fewer(role: str) -> None:
     assert budget == {"maxUnavailable": 1, "selector": found["selector"]}
 
 
+def test_a_gateway_is_relied_upon_when_balancers_have_found_it() -> None:
+    """As old as an answer of the cluster's DNS may be."""
+    assert usual()[1].named("Deployment", "veloz-gateway")["spec"]["minReadySeconds"] >= 30
+
+
 @pytest.mark.parametrize("role", ["gateway", "balancer"])
 def test_pods_are_spread_over_hosts_and_zones(role: str) -> None:
     spec = usual()[1].pods()[role]["spec"]

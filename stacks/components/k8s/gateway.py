@@ -23,6 +23,8 @@ NAME: Final = names.object_name("gateway")
 EVERY: Final = "veloz-gateway-every"
 # By then no proxy of the cluster sends new connections to a pod that is going.
 BEFORE_STOP_SECONDS: Final = 5
+# Balancers find a new gateway by DNS: its answers are up to 30 s old as kubeadm sets it up (ttl and cache of CoreDNS).
+SETTLE_SECONDS: Final = 30
 AUTOSCALE_CPU_PERCENT: Final = 70
 
 
@@ -56,6 +58,7 @@ def gateway(
         ready=http_get("/health/ready", Often(1, 1, 2)),
         before_stop=core.LifecycleHandlerArgs(sleep=core.SleepActionArgs(seconds=BEFORE_STOP_SECONDS)),
         grace_seconds=BEFORE_STOP_SECONDS + spec.gateways.stop_grace,
+        settle_seconds=SETTLE_SECONDS,
         sysctls=spec.limits.sysctls,
         spread=True,
     )

@@ -52,7 +52,10 @@ class Often(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What runs in the pods of a role. `size.disk` is what it may write outside of claims."""
+    """What runs in the pods of a role.
+
+    `size.disk` is what it may write outside of claims; after `settle_seconds` of being ready a new pod is relied upon.
+    """
 
     role: Role
     image: pulumi.Input[str]
@@ -69,6 +72,7 @@ class Program(NamedTuple):
     sysctls: Mapping[str, str] = MappingProxyType({})
     before_stop: core.LifecycleHandlerArgs | None = None
     grace_seconds: int = 30
+    settle_seconds: int = 0
     spread: bool = False
 
 

@@ -17,7 +17,7 @@ from stacks.components.k8s.workload import CLAIM, service, stateful_set
 from stacks.files import File
 
 # initdb looks its user up by name, and the image does not know this one.
-_PASSWD: Final = "passwd"  # noqa: S105 (a file of users, without passwords)
+_USERS: Final = "users"
 # Redo after a crash takes its time; PostgreSQL's own checkpoints come every 5 minutes.
 _START_SECONDS: Final = 600
 # A fast shutdown ends the sessions and writes a checkpoint.
@@ -27,8 +27,8 @@ _GRACE_SECONDS: Final = 60
 def postgres(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Input[str]) -> apps.StatefulSet:
     spec = scope.spec
     name = names.object_name("postgres")
-    passwd = f"{names.DATABASE}:x:{USERS['postgres']}:{USERS['postgres']}::/nonexistent:/usr/sbin/nologin\n"
-    core.ConfigMap(name, metadata=scope.metadata(name, "postgres"), data={_PASSWD: passwd}, opts=scope.options)
+    users = f"{names.DATABASE}:x:{USERS['postgres']}:{USERS['postgres']}::/nonexistent:/usr/sbin/nologin\n"
+    core.ConfigMap(name, metadata=scope.metadata(name, "postgres"), data={_USERS: users}, opts=scope.options)
     service(scope, "postgres", {"postgres": ports.POSTGRES})
     health = stores.postgres_health(spec)
     program = Program(
@@ -39,7 +39,7 @@ def postgres(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Input
         volumes=[
             Volume(CLAIM, stores.POSTGRES_VOLUME, read_only=False),
             *mounts.volumes("postgres", files),
-            _passwd(name),
+            _users(name),
             scratch("run", "/var/run/postgresql"),
             scratch("tmp", "/tmp"),  # noqa: S108 (the container's own)
         ],
@@ -50,10 +50,10 @@ def postgres(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Input
         ready=run(health, Often(5, 2, 2)),
         grace_seconds=_GRACE_SECONDS,
     )
-    return stateful_set(scope, program, spec.size("postgres").disk, mounts.sums(files, salt, {_PASSWD: passwd}))
+    return stateful_set(scope, program, spec.size("postgres").disk, mounts.sums(files, salt, {_USERS: users}))
 
 
-def _passwd(config_map: str) -> Volume:
-    items = [core.KeyToPathArgs(key=_PASSWD, path=_PASSWD)]
+def _users(config_map: str) -> Volume:
+    items = [core.KeyToPathArgs(key=_USERS, path="passwd")]
     source = core.ConfigMapVolumeSourceArgs(name=config_map, items=items, default_mode=mounts.FILE_MODE)
-    return Volume("users", "/etc/passwd", core.VolumeArgs(name="users", config_map=source), sub_path=_PASSWD)
+    return Volume(_USERS, "/etc/passwd", core.VolumeArgs(name=_USERS, config_map=source), sub_path="passwd")

@@ -20,6 +20,9 @@ from stacks.units import kubernetes_memory
 Annotations = Mapping[str, pulumi.Input[str]]
 CLAIM: Final = "data"
 _REVISIONS: Final = 5
+# What Pulumi waits for: images to arrive, and each pod to start.
+_START_SECONDS: Final = 600
+_POD_SECONDS: Final = 60
 
 
 def deployment(
@@ -28,19 +31,25 @@ def deployment(
     """Never fewer pods than `replicas` while they are replaced. `scaled`: their number is an autoscaler's to change."""
     name = names.object_name(program.role)
     service_account(scope, program.role)
-    ignored = pulumi.ResourceOptions(ignore_changes=["spec.replicas"] if scaled else None)
+    # Pods come one after the other.
+    seconds = f"{_START_SECONDS + replicas * (_POD_SECONDS + program.settle_seconds)}s"
+    options = pulumi.ResourceOptions(
+        ignore_changes=["spec.replicas"] if scaled else None,
+        custom_timeouts=pulumi.CustomTimeouts(create=seconds, update=seconds),
+    )
     one_more = apps.RollingUpdateDeploymentArgs(max_unavailable=0, max_surge=1)
     return apps.Deployment(
         name,
         metadata=scope.metadata(name, program.role),
         spec=apps.DeploymentSpecArgs(
             replicas=replicas,
+            min_ready_seconds=program.settle_seconds or None,
             revision_history_limit=_REVISIONS,
             selector=scope.selector(program.role),
             strategy=apps.DeploymentStrategyArgs(type="RollingUpdate", rolling_update=one_more),
             template=template(scope, program, annotations),
         ),
-        opts=pulumi.ResourceOptions.merge(scope.options, ignored),
+        opts=pulumi.ResourceOptions.merge(scope.options, options),
     )
 
 
