@@ -17,8 +17,6 @@ from stacks.sizes import Size
 from stacks.spec import Deployment, Role
 from stacks.units import docker_cpus, docker_duration, docker_memory
 
-# From one check to the next; so long a new container is waited for at least.
-CHECK_SECONDS: Final = 3
 _CHECK_TIMEOUT: Final = 3
 _CHECK_RETRIES: Final = 3
 _SCRATCH_MIB: Final = 64
@@ -49,6 +47,8 @@ class Part:
     published: Sequence[Published] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
     shared_memory: int | None = None
+    # From one check to the next; so long a new container is waited for at least. Each check costs a process.
+    check_seconds: int = 10
     start_seconds: int = 60
     stop_seconds: int = 30
     stop_signal: str = "SIGTERM"
@@ -97,7 +97,7 @@ def container(ground: Ground, part: Part, after: Sequence[pulumi.Resource] = ())
         restart="unless-stopped",
         healthcheck=_healthcheck(part),
         wait=True,
-        wait_timeout=part.start_seconds + 2 * CHECK_SECONDS,
+        wait_timeout=part.start_seconds + 2 * part.check_seconds,
         stop_signal=part.stop_signal,
         stop_timeout=part.stop_seconds,
         destroy_grace_seconds=part.stop_seconds,
@@ -128,7 +128,7 @@ def _port(spec: Deployment, port: Published) -> docker.ContainerPortArgs:
 def _healthcheck(part: Part) -> docker.ContainerHealthcheckArgs:
     return docker.ContainerHealthcheckArgs(
         tests=["CMD", *part.health],
-        interval=docker_duration(CHECK_SECONDS),
+        interval=docker_duration(part.check_seconds),
         timeout=docker_duration(_CHECK_TIMEOUT),
         retries=_CHECK_RETRIES,
         start_period=docker_duration(part.start_seconds),

@@ -48,6 +48,13 @@ def pods(namespace: str, role: str = "") -> list[Pod]:
     return sorted(made)
 
 
+def images() -> set[str]:
+    """Those on nodes, as Docker calls them."""
+    nodes = json.loads(kubectl("get", "nodes", "--output", "json"))["items"]
+    listed = (name for node in nodes for each in node["status"].get("images", ()) for name in each["names"])
+    return {name.removeprefix("docker.io/").removeprefix("library/") for name in listed}
+
+
 def nudge(namespace: str, role: str) -> None:
     """A kubelet looks into volumes again when a pod changes; by itself it does so within a minute or two."""
     for pod in pods(namespace, role):

@@ -28,12 +28,12 @@ HOSTNAME = "veloz.test"
 LOAD = os.environ.get("VELOZ_E2E_LOAD", "")
 # Small enough for seven pods and one more on two cores.
 SIZES: dict[str, dict[str, int]] = {
-    "gateway": {"cpu": 150, "memory": 256},
-    "engine": {"cpu": 200, "memory": 192},
+    "gateway": {"cpu": 120, "memory": 256},
+    "engine": {"cpu": 180, "memory": 192},
     "postgres": {"cpu": 250, "memory": 512, "disk": 1024},
     "redis": {"cpu": 50, "memory": 64, "disk": 256},
     "prometheus": {"cpu": 50, "memory": 256, "disk": 1024},
-    "balancer": {"cpu": 100, "memory": 128},
+    "balancer": {"cpu": 200, "memory": 128},
     "grafana": {"cpu": 100, "memory": 256},
 }
 DOCUMENT: dict[str, Any] = {
@@ -87,7 +87,8 @@ class OnCluster(Deployed):
         image = done.stdout.strip()
         self.describe(images={"veloz": image})
         images = self.spec.images
-        for each in (image, images.haproxy, images.postgres, images.redis, images.prometheus):
+        there = cluster_host.images()
+        for each in {image, images.haproxy, images.postgres, images.redis, images.prometheus} - there:
             subprocess.run([*shlex.split(LOAD), each], timeout=300, check=True)
         return image
 
@@ -153,6 +154,12 @@ class OnCluster(Deployed):
         (server,) = cluster_host.pods(self.name, "postgres")
         password = self.secrets["postgres_password"]
         return f"postgresql://{names.DATABASE}:{password}@{server.address}:{ports.POSTGRES}/{names.DATABASE}"
+
+    def given_address(self) -> str:
+        """Of the load balancer, by the cluster's word."""
+        service = ("service/veloz-balancer", "--namespace", self.name)
+        kubectl("wait", "--for=jsonpath={.status.loadBalancer.ingress}", *service, "--timeout=60s")
+        return kubectl("get", *service, "--output", "jsonpath={.status.loadBalancer.ingress[0].ip}")
 
     def reachable(self) -> bool:
         """Whether this machine reaches pods."""
