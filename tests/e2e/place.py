@@ -10,9 +10,9 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from stacks.spec import Images
+from tests.e2e.docker_host import docker, inspect
 
 # Other names than the model's defaults: {"postgres": "postgres:15.1"}.
 _OTHERS: dict[str, str] = json.loads(os.environ.get("VELOZ_E2E_IMAGES", "{}"))
@@ -33,17 +33,6 @@ def missing() -> str:
 def image(name: str) -> str:
     """Of a field of `images` in the description."""
     return str(_OTHERS.get(name) or getattr(Images(), name))
-
-
-def docker(*arguments: str, seconds: float = 120) -> str:
-    """Raises AssertionError with what it says."""
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=seconds, check=False)
-    assert done.returncode == 0, f"docker {' '.join(arguments[:3])}: {done.stderr.strip()}"
-    return done.stdout
-
-
-def inspect(name: str) -> dict[str, Any]:
-    return dict(json.loads(docker("inspect", name))[0])
 
 
 def logs(container: str) -> str:

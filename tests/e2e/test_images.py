@@ -21,7 +21,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 from app import __version__
 from app.settings import DEFAULT_PORT
 from stacks.images.context import ROOT, context_files
-from tests.e2e.place import HARDENED, base, docker, healthy, inspect, logs, missing, place
+from tests.e2e.docker_host import docker, inspect
+from tests.e2e.place import HARDENED, base, healthy, logs, missing, place
 from tests.e2e.place import image as image_of
 
 # Runs in the image, by its own Python.
@@ -212,11 +213,12 @@ def test_a_gateway_without_its_database_is_not_healthy_and_says_why(built: Built
         gateway = here.run(
             "gateway", built.gateway, *HARDENED, *(word for one in environment for word in ("--env", one))
         )
-        time.sleep(5)
-        probe = ["exec", gateway, "/opt/veloz/venv/bin/python", "-I", "-S", "/opt/veloz/probe.py"]
-        live = subprocess.run(["docker", *probe, "live"], capture_output=True, text=True, check=False)
-        ready = subprocess.run(["docker", *probe, "ready"], capture_output=True, text=True, check=False)
-        assert (live.returncode, live.stdout) == (0, "live: status 200\n")
+        probe = ["docker", "exec", gateway, "/opt/veloz/venv/bin/python", "-I", "-S", "/opt/veloz/probe.py"]
+        deadline = time.monotonic() + 60
+        while subprocess.run([*probe, "live"], capture_output=True, check=False).returncode:
+            assert time.monotonic() < deadline, logs(gateway)
+            time.sleep(0.2)
+        ready = subprocess.run([*probe, "ready"], capture_output=True, text=True, check=False)
         assert (ready.returncode, ready.stdout) == (1, "ready: status 503\n")
 
 

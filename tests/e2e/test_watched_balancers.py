@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from stacks.images.context import ROOT
-from tests.e2e.place import HARDENED, base, docker, image, inspect, logs, missing, place
+from tests.e2e.docker_host import docker, inspect
+from tests.e2e.place import HARDENED, base, image, logs, missing, place
 
 REASON = missing()
 pytestmark = [pytest.mark.skipif(bool(REASON), reason=REASON), pytest.mark.timeout(300), pytest.mark.alone]
