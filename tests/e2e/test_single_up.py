@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 
 import pytest
 
+from stacks.units import bytes_of
 from tests.e2e import docker_host as host
 from tests.e2e.deployment import Deployed, free_subnet, missing, two_ports
 from tests.faults.scale import Figure
@@ -51,6 +53,31 @@ async def test_another_setting_replaces_it_and_its_orders_stay(deployed: Deploye
     await deployed.start()
     assert deployed.ask_json("/api/account")["balances"] == before["balances"]
     assert await deployed.smoke()
+
+
+def test_another_size_is_what_the_kernel_has(deployed: Deployed) -> None:
+    """Memory in place; CPU, which the provider cannot change so, in another container."""
+    name = f"{deployed.name}-gateway"
+    began = host.started_at(name)
+    more = deployed.spec.size("gateway").memory + 64
+    deployed.describe(sizes={"gateway": {"memory": more}})
+    assert deployed.up()["updated"] == 1
+    assert host.started_at(name) == began
+    assert host.inspect(name)["HostConfig"]["Memory"] == bytes_of(deployed.spec.container_size("gateway").memory)
+    deployed.describe(sizes={"gateway": {"cpu": 450}})
+    assert deployed.up()["replaced"] == 1
+    told = host.inspect(name)["HostConfig"]
+    assert told["CpuQuota"] / told["CpuPeriod"] == deployed.spec.container_size("gateway").cpu / 1000
+    assert told["Memory"] == bytes_of(deployed.spec.container_size("gateway").memory)
+    assert set(deployed.up("--refresh")) == {"unchanged"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root looks into the network of a container")
+def test_the_declared_sysctls_are_those_inside(deployed: Deployed) -> None:
+    """T6."""
+    for key, value in deployed.spec.limits.sysctls.items():
+        inside = host.inside(f"{deployed.name}-gateway", ["cat", f"/proc/sys/{key.replace('.', '/')}"])
+        assert inside.split() == value.split(), key
 
 
 def test_no_secret_is_where_it_can_be_read(deployed: Deployed) -> None:
