@@ -15,8 +15,11 @@ from stacks.components.network import Ground, labels
 from stacks.reach import Published
 from stacks.sizes import Size
 from stacks.spec import Deployment, Role
-from stacks.units import docker_cpus, docker_duration, docker_memory
+from stacks.units import DOCKER_CPU_PERIOD, docker_cpu_quota, docker_duration, docker_memory
 
+# The provider takes another of these for a change in place, and then makes none
+# (terraform-provider-docker 4.5.0, resourceDockerContainerUpdate).
+NOT_IN_PLACE: Final = ("cpuPeriod", "cpuQuota", "healthcheck", "init", "tmpfs")
 _CHECK_TIMEOUT: Final = 3
 _CHECK_RETRIES: Final = 3
 _SCRATCH_MIB: Final = 64
@@ -83,7 +86,8 @@ def container(ground: Ground, part: Part, after: Sequence[pulumi.Resource] = ())
         # What it gets
         memory=memory,
         memory_swap=memory,
-        cpus=docker_cpus(part.size.cpu),
+        cpu_period=DOCKER_CPU_PERIOD,
+        cpu_quota=docker_cpu_quota(part.size.cpu),
         shm_size=part.shared_memory,
         ulimits=ulimits(spec),
         sysctls=dict(part.sysctls) or None,
@@ -107,7 +111,11 @@ def container(ground: Ground, part: Part, after: Sequence[pulumi.Resource] = ())
 
 def _options(ground: Ground, part: Part, after: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
     files = [part.files.container] if part.files else []
-    return ground.options(depends_on=[*after, *files], replace_with=files if part.follows_files else [])
+    return ground.options(
+        depends_on=[*after, *files],
+        replace_with=files if part.follows_files else [],
+        replace_on_changes=list(NOT_IN_PLACE),
+    )
 
 
 def ulimits(spec: Deployment) -> list[docker.ContainerUlimitArgs]:
