@@ -64,7 +64,7 @@ def init(
         opened = _open(stack, root, output)
         done = initialise(opened, topology=topology, hostname=hostname, renew=renew)
         output.say(f"{len(done.made)} secrets made: {', '.join(done.made)}." if done.made else "Nothing was missing.")
-        for line in advice(opened.project.deployment(stack), done.missing):
+        for line in advice(opened, done.missing):
             output.say(f"To be given by you: {line}", "yellow")
         return done._asdict()
 
@@ -225,8 +225,8 @@ def pulumi(
     import subprocess  # noqa: PLC0415
 
     def work(output: Output) -> dict[str, Any]:
-        opened = _open(stack, root, output)
-        command = [str(opened.pulumi.program), *arguments, "--stack", stack]
+        opened = _open(stack or "none", root, output)
+        command = [str(opened.pulumi.program), *arguments, *(["--stack", stack] if stack else [])]
         done = subprocess.run(command, cwd=opened.project.root, env=opened.pulumi.environ, check=False)
         if done.returncode:
             raise Failure(f"pulumi ended with {done.returncode}.")

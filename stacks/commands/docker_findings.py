@@ -43,17 +43,8 @@ def _foreign(spec: Deployment, one: Container) -> bool:
 
 def _capacity(spec: Deployment, facts: Facts) -> Iterator[Finding]:
     sizes = [(role, spec.container_size(role)) for role in ROLES for _ in range(spec.replicas(role))]
-    most = max(size.cpu for _, size in sizes)
-    remedy = "Choose the profile minimum, or less by sizes.COMPONENT.cpu."
-    yield Finding(
-        "CPU of one container",
-        f"{most / 1000:g}",
-        str(facts.cpus),
-        "ok" if most <= facts.cpus * 1000 else "refused",
-        remedy,
-    )
     total = sum(size.cpu for _, size in sizes)
-    yield Finding("CPU of all", f"{total / 1000:g}", str(facts.cpus), "ok" if total <= facts.cpus * 1000 else "note",
+    yield Finding("CPU", f"{total / 1000:g}", str(facts.cpus), "ok" if total <= facts.cpus * 1000 else "note",
                   "When all are busy at once, they share what there is: less than the description promises each.")  # fmt: skip
     memory = sum(size.memory for _, size in sizes)
     yield Finding("memory", f"{memory} MiB", f"{facts.memory} MiB", "ok" if memory <= facts.memory else "refused",

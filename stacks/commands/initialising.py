@@ -7,13 +7,13 @@ from typing import Any, Final, NamedTuple, get_args
 
 import yaml
 
-from stacks.commands import atomic, certificates, certificates_file, pulumi_cli
+from stacks.commands import atomic, certificates, certificates_file, preflight, pulumi_cli
 from stacks.commands.failures import Failure
 from stacks.commands.pulumi_cli import Configuration
 from stacks.commands.stack import Stack
 from stacks.document import CONFIG_KEY, load, parse
 from stacks.refusals import SpecError
-from stacks.secrets import optional, problems, random_names, remedy, required
+from stacks.secrets import problems, random_names, remedy
 from stacks.spec import Deployment, Topology
 
 TOPOLOGIES: Final[tuple[str, ...]] = get_args(Topology)
@@ -52,9 +52,10 @@ def initialise(stack: Stack, *, topology: str = "", hostname: str = "", renew: b
     return Initialised(str(path), tuple(new), tuple(one.path.rsplit(".", 1)[-1] for one in wrong))
 
 
-def advice(spec: Deployment, missing: tuple[str, ...]) -> list[str]:
+def advice(stack: Stack, missing: tuple[str, ...]) -> list[str]:
     """How each missing secret is given."""
-    return [f"{name}: {remedy(name, spec)}" for name in missing if name in required(spec) + optional(spec)]
+    spec = stack.project.deployment(stack.name)
+    return [f"{name}: {preflight.through_us(remedy(name, spec), stack.name)}" for name in missing]
 
 
 def _topology(stack: Stack) -> str:

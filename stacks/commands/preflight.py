@@ -44,11 +44,17 @@ def configured(spec: Deployment, configuration: Configuration) -> Iterator[Findi
     yield Finding("description", "valid", "valid")
     wrong = problems(configuration.secrets, spec)
     for one in wrong:
-        yield Finding(one.path, "given", one.rule, "refused", f"{one.remedy[:1].upper()}{one.remedy[1:]}.")
+        yield Finding(one.path, "given", one.rule, "refused", f"To mend it: {through_us(one.remedy)}.")
     if not wrong:
         yield Finding("secrets", "given", f"{len(configuration.secrets)} encrypted")
     if pem := configuration.secrets.get("tls_certificate"):
         yield _certificate(spec, pem)
+
+
+def through_us(remedy: str, stack: str = "…") -> str:
+    """A command of pulumi's with the backend and the passphrase that ours have."""
+    command = remedy.removeprefix("pulumi ")
+    return remedy if command == remedy else f"python -m stacks pulumi --stack {stack} -- {command}"
 
 
 def _certificate(spec: Deployment, pem: str) -> Finding:

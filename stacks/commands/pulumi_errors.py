@@ -53,7 +53,7 @@ _KNOWN: Final = (
     _Known(
         r"the stack is currently locked by (\d+) lock",
         "Another command works on this stack, or was killed and left its lock. Wait for it; when none runs any more, take "
-        "the lock away: python -m stacks pulumi --stack STACK cancel",
+        "the lock away: python -m stacks pulumi --stack STACK -- cancel",
     ),
     _Known(
         r"no language plugin '([^']+)'",

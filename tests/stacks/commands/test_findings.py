@@ -57,7 +57,6 @@ def test_a_host_with_room_is_taken() -> None:
     ("change", "what"),
     [
         ({"away": "connection refused"}, "Docker"),
-        ({"cpus": 1}, "CPU of one container"),
         ({"memory": 4000}, "memory"),
         ({"disk": 1000}, "disk"),
         ({"images": {}}, "image"),
@@ -80,7 +79,7 @@ def test_a_port_that_this_deployment_holds_already_is_no_obstacle() -> None:
 
 def test_what_cannot_be_seen_from_here_is_a_note() -> None:
     notes = {one.what for one in on_docker(changed(HOST, disk=None, taken=None, cpus=5)) if one.verdict == "note"}
-    assert notes == {"disk", "port 80", "port 443", "CPU of all"}
+    assert notes == {"disk", "port 80", "port 443", "CPU"}
 
 
 def test_another_address_of_the_same_port_is_free() -> None:
@@ -133,6 +132,9 @@ def test_secrets_that_are_missing_and_certificates_of_others_are_refused() -> No
     assert refused(list(preflight.configured(COMPOSE, configuration()))) == set()
     missing = list(preflight.configured(COMPOSE, configuration(redis_password="")))
     assert refused(missing) == {"veloz:secrets.redis_password"}
+    external = load({"topology": "compose", "postgres": {"store": "external", "host": "db.example.com"}})
+    (found,) = [one for one in preflight.configured(external, configuration()) if one.verdict == "refused"]
+    assert found.remedy.startswith("To mend it: python -m stacks pulumi --stack … -- config set --secret --path")
     other = generate("veloz", ["other.test"]).certificate
     assert refused(list(preflight.configured(COMPOSE, configuration(tls_certificate=other)))) == {"certificate"}
     assert "certificate" in refused(list(preflight.configured(COMPOSE, configuration(tls_certificate="none"))))

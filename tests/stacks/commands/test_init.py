@@ -9,9 +9,12 @@ import pytest
 
 from stacks.commands import certificates
 from stacks.commands.failures import Failure
-from stacks.commands.initialising import initialise
+from stacks.commands.initialising import advice, initialise
 from stacks.secrets import problems, required
 from tests.stacks.commands.conftest import Place
+
+# Each secret is a call of the CLI.
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_a_stack_is_made_whole_and_the_second_time_nothing_changes(place: Place) -> None:
@@ -52,7 +55,13 @@ def test_a_stack_file_that_is_there_keeps_what_it_says_and_gets_secrets(place: P
 
 def test_what_a_person_must_give_is_named(place: Place) -> None:
     place.write("mine", {"topology": "compose", "postgres": {"store": "external", "host": "db.test"}})
-    assert initialise(place.stack("mine")).missing == ("postgres_dsn",)
+    missing = initialise(place.stack("mine")).missing
+    assert missing == ("postgres_dsn",)
+    (line,) = advice(place.stack("mine"), missing)
+    words = line.removeprefix("postgres_dsn: python -m stacks pulumi --stack mine -- ").replace("'", "").split()
+    dsn = "postgresql://veloz:a-password@db.test/veloz"
+    place.stack("mine").pulumi.run([*words, "--stack", "mine"], given=dsn)
+    assert place.stack("mine").pulumi.configuration("mine").secrets["postgres_dsn"] == dsn
 
 
 @pytest.mark.parametrize(
