@@ -5,30 +5,21 @@ Each is the spelling that the consumer itself gives back, so that a second look 
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Final
 
 _MILLI: Final = 1000
 _KIBI: Final = 1024
-_NANO_DIGITS: Final = 9
+# Microseconds; the kernel's own.
+DOCKER_CPU_PERIOD: Final = 100_000
 
 
-def docker_cpus(millicores: int) -> str:
-    """Cores as the provider gives them back: 500 → "0.5", 1000 → "1.0", 10000 → "10.".
+def docker_cpu_quota(millicores: int) -> int:
+    """Microseconds of each DOCKER_CPU_PERIOD.
 
-    Some it gives back rounded, 50 as "0.1"; another `up` would replace the container. Of those, the next more that it does not.
+    Not `cpus`: the daemon refuses more of those than the host has, and the provider gives some back as others than they
+    were (0.05 as 0.1), so that another `up` would replace the container.
     """
-    while Decimal(text := _as_read(millicores)) * _MILLI != millicores:
-        millicores += 1
-    return text
-
-
-def _as_read(millicores: int) -> str:
-    """nanoInt64ToDecimalString in terraform-provider-docker 4.5.0, internal/provider/helpers.go."""
-    text = f"{Decimal(millicores) / _MILLI:.9f}"
-    if text.count("0") == _NANO_DIGITS:
-        return str(Decimal(text).quantize(Decimal("0.1"), ROUND_HALF_UP))
-    return text.rstrip("0")
+    return millicores * DOCKER_CPU_PERIOD // _MILLI
 
 
 def docker_memory(mib: int) -> int:

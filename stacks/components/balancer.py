@@ -16,14 +16,14 @@ import pulumi_docker as docker
 
 from stacks import edge, names
 from stacks.balancer import TEMPLATES, Kind
-from stacks.components.container import Part, container, tmpfs, ulimits
+from stacks.components.container import NOT_IN_PLACE, Part, container, tmpfs, ulimits
 from stacks.components.files import Carrier, carrier
 from stacks.components.network import Ground, labels
 from stacks.files import File
 from stacks.reach import published
 from stacks.secrets import Secrets
 from stacks.spec import Deployment, Role
-from stacks.units import docker_cpus, docker_memory
+from stacks.units import DOCKER_CPU_PERIOD, docker_cpu_quota, docker_memory
 
 _ROLE: Final[Role] = "balancer"
 _CONFIG: Final = "/etc/veloz/balancer"
@@ -103,10 +103,13 @@ def _test(ground: Ground, kind: Kind, image: pulumi.Input[str], files: Carrier) 
         security_opts=["no-new-privileges:true"],
         memory=memory,
         memory_swap=memory,
-        cpus=docker_cpus(size.cpu),
+        cpu_period=DOCKER_CPU_PERIOD,
+        cpu_quota=docker_cpu_quota(size.cpu),
         ulimits=ulimits(spec),
         labels=labels(names.labels(spec, _ROLE)),
-        opts=ground.options(depends_on=[files.container], replace_with=[files.container]),
+        opts=ground.options(
+            depends_on=[files.container], replace_with=[files.container], replace_on_changes=list(NOT_IN_PLACE)
+        ),
     )
     pulumi.Output.all(made.exit_code, made.container_logs).apply(lambda ended: _passed(kind, *ended))
     return made

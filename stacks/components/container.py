@@ -15,10 +15,11 @@ from stacks.components.network import Ground, labels
 from stacks.reach import Published
 from stacks.sizes import Size
 from stacks.spec import Deployment, Role
-from stacks.units import docker_cpus, docker_duration, docker_memory
+from stacks.units import DOCKER_CPU_PERIOD, docker_cpu_quota, docker_duration, docker_memory
 
-# From one check to the next; so long a new container is waited for at least.
-CHECK_SECONDS: Final = 3
+# The provider takes another of these for a change in place, and then makes none
+# (terraform-provider-docker 4.5.0, resourceDockerContainerUpdate).
+NOT_IN_PLACE: Final = ("cpuPeriod", "cpuQuota", "healthcheck", "init", "tmpfs")
 _CHECK_TIMEOUT: Final = 3
 _CHECK_RETRIES: Final = 3
 _SCRATCH_MIB: Final = 64
@@ -49,6 +50,8 @@ class Part:
     published: Sequence[Published] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
     shared_memory: int | None = None
+    # From one check to the next; so long a new container is waited for at least. Each check costs a process.
+    check_seconds: int = 10
     start_seconds: int = 60
     stop_seconds: int = 30
     stop_signal: str = "SIGTERM"
@@ -83,7 +86,8 @@ def container(ground: Ground, part: Part, after: Sequence[pulumi.Resource] = ())
         # What it gets
         memory=memory,
         memory_swap=memory,
-        cpus=docker_cpus(part.size.cpu),
+        cpu_period=DOCKER_CPU_PERIOD,
+        cpu_quota=docker_cpu_quota(part.size.cpu),
         shm_size=part.shared_memory,
         ulimits=ulimits(spec),
         sysctls=dict(part.sysctls) or None,
@@ -97,7 +101,7 @@ def container(ground: Ground, part: Part, after: Sequence[pulumi.Resource] = ())
         restart="unless-stopped",
         healthcheck=_healthcheck(part),
         wait=True,
-        wait_timeout=part.start_seconds + 2 * CHECK_SECONDS,
+        wait_timeout=part.start_seconds + 2 * part.check_seconds,
         stop_signal=part.stop_signal,
         stop_timeout=part.stop_seconds,
         destroy_grace_seconds=part.stop_seconds,
@@ -107,7 +111,11 @@ def container(ground: Ground, part: Part, after: Sequence[pulumi.Resource] = ())
 
 def _options(ground: Ground, part: Part, after: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
     files = [part.files.container] if part.files else []
-    return ground.options(depends_on=[*after, *files], replace_with=files if part.follows_files else [])
+    return ground.options(
+        depends_on=[*after, *files],
+        replace_with=files if part.follows_files else [],
+        replace_on_changes=list(NOT_IN_PLACE),
+    )
 
 
 def ulimits(spec: Deployment) -> list[docker.ContainerUlimitArgs]:
@@ -128,7 +136,7 @@ def _port(spec: Deployment, port: Published) -> docker.ContainerPortArgs:
 def _healthcheck(part: Part) -> docker.ContainerHealthcheckArgs:
     return docker.ContainerHealthcheckArgs(
         tests=["CMD", *part.health],
-        interval=docker_duration(CHECK_SECONDS),
+        interval=docker_duration(part.check_seconds),
         timeout=docker_duration(_CHECK_TIMEOUT),
         retries=_CHECK_RETRIES,
         start_period=docker_duration(part.start_seconds),

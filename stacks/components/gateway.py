@@ -22,6 +22,8 @@ _ROLE: Final[Role] = "gateway"
 # As stacks/images/Dockerfile has them.
 _USER: Final = "10001:0"
 HEALTH: Final = ("/opt/veloz/venv/bin/python", "-I", "-S", "/opt/veloz/probe.py", "ready")
+# They are replaced one after the other.
+_CHECK_SECONDS: Final = 5
 # Migrations, and proving the log before the first order (R15: 30 s).
 _START_SECONDS: Final = 120
 # Of single: its stores stop after the gateway.
@@ -49,6 +51,7 @@ def gateways(
             environment=variables(ground.spec, replica, given(secrets)),
             files=files,
             sysctls=ground.spec.limits.sysctls,
+            check_seconds=_CHECK_SECONDS,
             start_seconds=_START_SECONDS,
             stop_seconds=ground.spec.gateways.stop_grace,
         )
@@ -72,6 +75,7 @@ def everything(ground: Ground, secrets: Secrets, image: pulumi.Input[str]) -> do
         published=published(spec),
         sysctls=spec.limits.sysctls,
         shared_memory=max(64, spec.size("postgres").memory // 4),
+        check_seconds=_CHECK_SECONDS,
         start_seconds=_START_SECONDS,
         stop_seconds=spec.gateways.stop_grace + _STORES_STOP_SECONDS,
     )

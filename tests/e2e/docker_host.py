@@ -21,7 +21,11 @@ _EVENT_SECONDS = 1.0
 # Runs with the network of a container: tries all, prints those that were accepted.
 _TRY = """
 import asyncio, json, sys
+few = asyncio.Semaphore(200)
 async def one(host, port):
+    async with few:
+        return await tried(host, port)
+async def tried(host, port):
     try:
         _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), float(sys.argv[1]))
     except (OSError, asyncio.TimeoutError):

@@ -8,7 +8,7 @@ import os
 import random
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,8 +27,8 @@ from tests.faults.scale import FULL, Figure, scaled
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(3600)]
 
 BALANCERS: list[Kind] = ["nginx", "haproxy"] if FULL else ["nginx"]
-RATE = scaled(40.0, 80.0)
-ROLLING_REQUESTS = scaled(2_000, 20_000)
+RATE = scaled(20.0, 80.0)
+ROLLING_REQUESTS = scaled(1_000, 20_000)
 RELOAD_REQUESTS = scaled(1_000, 10_000)
 EXIT_SECONDS = 25.0
 STREAM_SECONDS = 2.0
@@ -52,6 +52,13 @@ def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     with Deployed(tmp_path_factory.mktemp("state"), document) as made:
         made.up()
         yield made
+
+
+@pytest.fixture(autouse=True)
+async def closed() -> AsyncIterator[None]:
+    """aiohttp's TLS connections take a moment after their session to be closed (its documentation, Graceful shutdown)."""
+    yield
+    await asyncio.sleep(1)
 
 
 async def test_it_serves_through_its_balancer(deployed: Deployed) -> None:
@@ -96,7 +103,7 @@ def test_docker_says_of_the_containers_what_the_description_says(deployed: Deplo
         found = host.inspect(name)
         told, size = found["HostConfig"], spec.container_size(found["Config"]["Labels"]["io.veloz.role"])
         assert told["Memory"] == told["MemorySwap"] == bytes_of(size.memory)
-        assert told["NanoCpus"] == size.cpu * 10**6
+        assert told["CpuQuota"] / told["CpuPeriod"] == size.cpu / 1000
         assert told["ReadonlyRootfs"]
         assert told["CapDrop"] == ["ALL"]
         assert not told["CapAdd"]
@@ -121,7 +128,7 @@ def test_from_each_container_exactly_what_is_declared_can_be_reached(deployed: D
     running = sorted(host.running(deployed.name))
     role = {name: host.inspect(name)["Config"]["Labels"]["io.veloz.role"] for name in running}
     places = {name: set(host.addresses(name).values()) for name in running}
-    ports = sorted({port for name in running for port in host.listening(name)} | set(range(8000, 9100)) | {80, 443, 22})
+    ports = sorted({port for name in running for port in host.listening(name)} | {22, 80, 443})
     edges = {(edge.source, edge.target, edge.port) for edge in reach.edges(spec)}
     wanted, found = set[tuple[str, str, int]](), set[tuple[str, str, int]]()
     tried = 0
@@ -176,6 +183,7 @@ def test_no_secret_is_where_it_can_be_read(deployed: Deployed) -> None:
 
 def _checked(result: Result, figure: Figure, what: str) -> None:
     figure(f"{what} run", result.summary())
+    figure("the machine's load in the last minute", os.getloadavg()[0])
     assert not (found := result.violations()), report(found)
     failed = [f"{call.path} {call.status} {call.error}" for call in result.failed()]
     assert not failed, f"{len(failed)} failed: {failed[:5]}"

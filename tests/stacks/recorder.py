@@ -43,6 +43,7 @@ class Resource(NamedTuple):
     delete_before_replace: bool
     replace_with: frozenset[str]
     ignore_changes: tuple[str, ...]
+    replace_on_changes: tuple[str, ...]
 
     def secret(self, *where: str | int) -> bool:
         """Whether the value at this place of the inputs is encrypted in the state."""
@@ -146,6 +147,7 @@ class _Monitor(mocks.MockMonitor):
                     delete_before_replace=request.deleteBeforeReplace,
                     replace_with=_names(request.replace_with),
                     ignore_changes=tuple(request.ignoreChanges),
+                    replace_on_changes=tuple(request.replaceOnChanges),
                 )
             )
         identity = request.name if request.custom else ""

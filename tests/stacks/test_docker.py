@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from app.settings import load as load_settings
 from stacks import names, reach
 from stacks.spec import Deployment, Role
-from stacks.units import docker_cpus, docker_memory
+from stacks.units import docker_memory
 from tests.stacks import declared as d
 from tests.stacks.declared import CONTAINER, NETWORK, VOLUME, declared, described
 from tests.stacks.strategies import deployments
@@ -106,7 +106,7 @@ def test_each_is_held_to_its_size_and_limits(spec: Deployment) -> None:
         size = spec.container_size(role)
         for it in d.of_role(seen, role):
             assert it.inputs["memory"] == it.inputs["memorySwap"] == docker_memory(size.memory)
-            assert it.inputs["cpus"] == docker_cpus(size.cpu)
+            assert it.inputs["cpuQuota"] / it.inputs["cpuPeriod"] == size.cpu / 1000
     files = {"name": "nofile", "soft": spec.limits.open_files, "hard": spec.limits.open_files}
     for it in d.started(seen):
         assert files in it.inputs["ulimits"]
@@ -193,6 +193,8 @@ def test_a_part_is_replaced_with_its_files(spec: Deployment) -> None:
         own = {f"{it.name}-files"}
         assert it.replace_with == (set() if it.name == "balancer" else own)
         assert own <= it.depends_on
+        # Those that the provider would say it changed, and did not.
+        assert {"cpuPeriod", "cpuQuota", "healthcheck", "init", "tmpfs"} <= set(it.replace_on_changes)
     for it in d.carriers(seen):
         assert d.label(it, "files") == "true"
         assert it.inputs["mustRun"] is False

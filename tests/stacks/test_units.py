@@ -17,10 +17,16 @@ SECONDS = {"h": Decimal(3600), "m": Decimal(60), "s": Decimal(1), "ms": Decimal(
 
 @pytest.mark.parametrize(
     ("millicores", "docker", "kubernetes"),
-    [(500, "0.5", "500m"), (1000, "1.0", "1"), (1500, "1.5", "1500m"), (250, "0.25", "250m"), (10_000, "10.", "10")],
+    [
+        (500, 50_000, "500m"),
+        (1000, 100_000, "1"),
+        (1500, 150_000, "1500m"),
+        (50, 5000, "50m"),
+        (10_000, 1_000_000, "10"),
+    ],
 )
-def test_cores(millicores: int, docker: str, kubernetes: str) -> None:
-    assert (units.docker_cpus(millicores), units.kubernetes_cpu(millicores)) == (docker, kubernetes)
+def test_cores(millicores: int, docker: int, kubernetes: str) -> None:
+    assert (units.docker_cpu_quota(millicores), units.kubernetes_cpu(millicores)) == (docker, kubernetes)
 
 
 @pytest.mark.parametrize(
@@ -40,13 +46,9 @@ def test_durations_as_docker_gives_them_back(seconds: float, text: str) -> None:
     assert units.docker_duration(seconds) == text
 
 
-def test_cores_that_docker_would_give_back_rounded_are_the_next_that_it_does_not() -> None:
-    assert [units.docker_cpus(millicores) for millicores in (50, 10_050, 20_005)] == ["0.051", "10.051", "20.011"]
-
-
 @given(st.integers(1, 256_000))
 def test_no_core_is_lost(millicores: int) -> None:
-    assert 0 <= Decimal(units.docker_cpus(millicores)) * 1000 - millicores <= 10
+    assert units.docker_cpu_quota(millicores) * 1000 == millicores * units.DOCKER_CPU_PERIOD
     text = units.kubernetes_cpu(millicores)
     assert int(text.removesuffix("m")) * (1 if text.endswith("m") else 1000) == millicores
 
