@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from stacks import ports
 from stacks.rules import docker, kubernetes, pods, secrets
 from stacks.rules.model import Given, Resource, Rule, StackRule, Violation
 from stacks.spec import Deployment
@@ -22,11 +21,11 @@ STACK_RULES: Final[tuple[StackRule, ...]] = kubernetes.STACK_RULES
 def given(spec: Deployment, known_secrets: Collection[str] = ()) -> Given:
     """What this description allows. `known_secrets` are values that must be nowhere in plain sight."""
     edge = spec.edge
-    declared = {"single": {edge.http_port}, "compose": {edge.http_port, edge.https_port}}
+    declared = {edge.http_port, edge.https_port} if spec.encrypted else {edge.http_port}
     return Given(
         publisher="gateway" if spec.topology == "single" else "balancer",
         address=edge.address,
-        ports=frozenset(declared.get(spec.topology, {ports.HTTP, ports.HTTPS})),
+        ports=frozenset(declared),
         secrets=frozenset(known_secrets),
     )
 

@@ -100,7 +100,7 @@ class Progress:
 
     def _ended(self, metadata: Mapping[str, Any], word: str) -> Iterator[str]:
         took = time.monotonic() - self._since.pop(metadata["urn"], time.monotonic())
-        if metadata["op"] not in {"same", "read", "refresh"} and not _internal(metadata["type"]):
+        if metadata["op"] not in {"same", "read", "refresh", "replace"} and not _internal(metadata["type"]):
             yield f"{word} {name_of(metadata['urn'])} ({_kind(metadata['type'])}), {took:.1f} s"
 
     @property

@@ -40,13 +40,13 @@ def look(stack: Stack, confirm: str) -> Going:
 
 def destroy(stack: Stack, going: Going, confirm: str) -> int:
     """How many resources went."""
-    progress = stack.apply("destroy", _data(confirm, going.kept))
+    stack.apply("destroy", _data(confirm, going.kept))
     path = stack.project.releases(stack.name)
     if confirm and (known := releases.read(path)) and known[-1].outcome != "destroyed":
         last = known[-1]
         ended = releases.begin(known, last.deployment, schema=0, commit="").ended("destroyed")
         releases.put(path, ended)
-    return progress.changed
+    return len(going.changes)
 
 
 def protected(stack: Stack) -> list[str]:

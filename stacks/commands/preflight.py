@@ -24,14 +24,20 @@ _SOON: Final = 30  # days
 
 
 def check(spec: Deployment, configuration: Configuration, pulumi: Pulumi) -> list[Finding]:
-    """Asks the target and this machine; changes nothing but that a missing plugin is loaded."""
-    found = [*configured(spec, configuration), *_plugins(spec, pulumi)]
-    if spec.topology == "kubernetes":
-        found += cluster_findings.findings(spec, cluster_facts.read(spec))
-        if not spec.images.veloz:
-            found += docker_findings.building(spec, docker_facts.read(spec, pulumi.environ))
-        return found
-    return found + list(docker_findings.findings(spec, docker_facts.read(spec, pulumi.environ)))
+    """Asks the target and this machine; changes nothing, but that a missing plugin is loaded when all else is well."""
+    found = [*configured(spec, configuration), *_target(spec, pulumi)]
+    if not any(one.verdict == "refused" for one in found):
+        found += _plugins(spec, pulumi)
+    return found
+
+
+def _target(spec: Deployment, pulumi: Pulumi) -> Iterator[Finding]:
+    if spec.topology != "kubernetes":
+        yield from docker_findings.findings(spec, docker_facts.read(spec, pulumi.environ))
+        return
+    yield from cluster_findings.findings(spec, cluster_facts.read(spec))
+    if not spec.images.veloz:
+        yield from docker_findings.building(spec, docker_facts.read(spec, pulumi.environ))
 
 
 def configured(spec: Deployment, configuration: Configuration) -> Iterator[Finding]:

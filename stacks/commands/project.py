@@ -16,7 +16,7 @@ from stacks.spec import Deployment
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 # As Pulumi has it, with organization and project before it in backends that know those.
-_STACK = re.compile(r"([A-Za-z0-9._-]+/){0,2}[a-z0-9][A-Za-z0-9._-]{0,99}")
+_STACK = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/){0,2}[a-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Project(NamedTuple):

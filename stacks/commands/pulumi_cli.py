@@ -27,6 +27,9 @@ from stacks.commands.pulumi_errors import explain
 PROGRAM: Final = "pulumi"
 _DIY = ("file://", "s3://", "gs://", "azblob://", "postgres://")
 _BITS = 32
+_STOPPED: Final = (
+    "Stopped. Pulumi finished what it had begun and wrote down how far it came; the same command goes on from there."
+)
 
 
 class Done(NamedTuple):
@@ -61,7 +64,7 @@ class Pulumi:
     def run(self, arguments: Sequence[str], *, given: str = "", check: bool = True) -> Done:
         """To its end. `given` is what it reads; secrets come in that way alone."""
         out: list[str] = []
-        code, err = self._talk(arguments, given, out.append)
+        code, err = self._talk(arguments, given, out.append, "Stopped.")
         done = Done(code, "".join(out), err)
         if check and code:
             raise Failure(explain(done.err, backend=self.backend))
@@ -76,7 +79,7 @@ class Pulumi:
                 if isinstance(event, dict):
                     take(event)
 
-        code, err = self._talk(arguments, "", line)
+        code, err = self._talk(arguments, "", line, _STOPPED)
         return Done(code, "", err)
 
     def configuration(self, stack: str) -> Configuration:
@@ -97,7 +100,7 @@ class Pulumi:
     def outputs(self, stack: str) -> Mapping[str, Any]:
         return dict(msgspec.json.decode(self.run(["stack", "output", "--stack", stack, "--json"]).out or "{}"))
 
-    def _talk(self, arguments: Sequence[str], given: str, take: Callable[[str], None]) -> tuple[int, str]:
+    def _talk(self, arguments: Sequence[str], given: str, take: Callable[[str], None], stopped: str) -> tuple[int, str]:
         command = [str(self.program), "--non-interactive", "--color", "never", *arguments]
         try:
             process = subprocess.Popen(
@@ -117,7 +120,7 @@ class Pulumi:
         err: list[str] = []
         reader = threading.Thread(target=lambda: err.extend(process.stderr or ()), daemon=True)
         reader.start()
-        with process, _forwarded(process):
+        with process, _forwarded(process, stopped):
             if process.stdin:
                 with contextlib.suppress(BrokenPipeError):
                     process.stdin.write(given)
@@ -129,7 +132,7 @@ class Pulumi:
 
 
 @contextlib.contextmanager
-def _forwarded(process: subprocess.Popen[str]) -> Iterator[None]:
+def _forwarded(process: subprocess.Popen[str], stopped: str) -> Iterator[None]:
     """An interrupt is pulumi's: the first makes it finish what it began, the second ends it. Raises Interrupted afterwards."""
     came = 0
 
@@ -146,9 +149,7 @@ def _forwarded(process: subprocess.Popen[str]) -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
     if came:
-        raise Interrupted(
-            "Stopped. Pulumi finished what it had begun and wrote down how far it came; the same command goes on from there."
-        )
+        raise Interrupted(stopped)
 
 
 def find(environ: Mapping[str, str]) -> Path | None:

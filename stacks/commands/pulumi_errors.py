@@ -92,6 +92,28 @@ _KNOWN: Final = (
         "under images.",
     ),
     _Known(
+        r"error setting rlimit type 7",
+        "The daemon may not give a container as many open files as limits.open_files says: its own limit is lower. Raise "
+        "that (LimitNOFILE of docker.service), or lower limits.open_files.",
+    ),
+    _Known(
+        r"[Rr]ange of CPUs is from [\d.]+ to ([\d.]+)",
+        "A container would have more CPU than the host, which has {0}. Choose the profile minimum, or less by "
+        "sizes.COMPONENT.cpu.",
+    ),
+    _Known(
+        r"[Cc]onflict\. The container name \"/?([^\"]+)\" is already in use",
+        "There is a container {0} already, which is not of this stack. Remove it, or give the deployment another name.",
+    ),
+    _Known(
+        r"[Pp]ool overlaps with other one on this address space",
+        "The networks of this deployment overlap with others of the host. docker.subnet must be free there: choose another.",
+    ),
+    _Known(
+        r"container failed to be in healthy state",
+        "A container did not become healthy. See why: docker logs, for the one that failed above.",
+    ),
+    _Known(
         r"no space left on device",
         "The disk is full. Make room (docker system df shows what Docker holds), then run the command again.",
     ),

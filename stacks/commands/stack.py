@@ -27,6 +27,8 @@ from stacks.spec import Deployment
 
 READY_SECONDS: Final = 300.0
 _QUIET_SECONDS: Final = 15.0
+# What was taken away or stopped behind Pulumi's back comes back.
+_REFRESHED: Final = ("--refresh",)
 
 
 class Previewed(NamedTuple):
@@ -69,7 +71,7 @@ class Stack(NamedTuple):
 
     def preview(self, spec: Deployment, configuration: Configuration, file: Path | None = None) -> Previewed:
         """What would change and what the policy says of it. `file`: another stack file than the stack's own."""
-        arguments = ["preview", "--json", "--show-sames", "--stack", self.name, *_file(file)]
+        arguments = ["preview", *_REFRESHED, "--json", "--show-sames", "--stack", self.name, *_file(file)]
         with self.output.step("preview") as progress:
             done = self.pulumi.run(arguments, check=False)
             steps = steps_of(done.out)
@@ -94,7 +96,7 @@ class Stack(NamedTuple):
         """`pulumi up` or `destroy`, told line by line. Raises Failure with pulumi's reason."""
         progress = Progress()
         with self._heard(progress) as take:
-            command = [verb, "--yes", "--skip-preview", "--json", "--stack", self.name, *arguments]
+            command = [verb, *_REFRESHED, "--yes", "--skip-preview", "--json", "--stack", self.name, *arguments]
             done = self.pulumi.stream(command, take)
         if done.code:
             raise Failure(explain("\n".join([*progress.errors, done.err]), backend=self.pulumi.backend))

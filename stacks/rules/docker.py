@@ -33,6 +33,11 @@ def one_shot(container: Inputs) -> bool:
     return container.get("mustRun") is False
 
 
+def carrier(container: Inputs) -> bool:
+    """Never started: Docker takes no upload into a read-only container, so this one carries files into a volume."""
+    return container.get("start") is False
+
+
 def _pinned(resource: Resource, _given: Given) -> Iterator[str]:
     field = {CONTAINER: "image", IMAGE: "imageName", REMOTE_IMAGE: "name"}[resource.type]
     if problem := image_problem(resource.inputs.get(field)):
@@ -41,6 +46,8 @@ def _pinned(resource: Resource, _given: Given) -> Iterator[str]:
 
 def _limits(resource: Resource, _given: Given) -> Iterator[str]:
     inputs = resource.inputs
+    if carrier(inputs):
+        return
     memory = inputs.get("memory")
     if not memory:
         yield "it has no limit of memory"
@@ -86,16 +93,13 @@ def _no_new_privileges(resource: Resource, _given: Given) -> Iterator[str]:
 
 
 def _read_only(resource: Resource, _given: Given) -> Iterator[str]:
-    # Docker takes no upload into a read-only container, so one that is never started carries files into a volume.
-    if resource.inputs.get("start") is False:
-        return
-    if resource.inputs.get("readOnly") is not True:
+    if not carrier(resource.inputs) and resource.inputs.get("readOnly") is not True:
         yield "its root file system can be written"
 
 
 def _user(resource: Resource, _given: Given) -> Iterator[str]:
     user = resource.inputs.get("user")
-    if not known(user):
+    if carrier(resource.inputs) or not known(user):
         return
     if not user:
         yield "it runs as the image's user, which may be root"
@@ -154,6 +158,8 @@ def _restart(resource: Resource, _given: Given) -> Iterator[str]:
 
 
 def _logs(resource: Resource, _given: Given) -> Iterator[str]:
+    if one_shot(resource.inputs):
+        return
     driver, options = resource.inputs.get("logDriver"), mapping(resource.inputs.get("logOpts"))
     if driver not in _LOG_DRIVERS:
         yield f"its log driver is {driver or 'not set'}"

@@ -15,7 +15,7 @@ SECRET_OBJECT: Final = "kubernetes:core/v1:Secret"  # noqa: S105
 NOT_SECRET: Final = frozenset({"execution-mode"})
 _LEAST = 8  # a shorter value is found in any text
 _NAME = re.compile(
-    r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|DSN|(API|PRIVATE|SECRET|ACCESS|SIGNING)[_-]?KEY)$",
+    r"(PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|DSN|(API|PRIVATE|SECRET|ACCESS|SIGNING)[_-]?KEY)$",
     re.IGNORECASE,
 )
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
