@@ -20,8 +20,9 @@ from app.tenure import NotHere
 
 log = logging.getLogger(__name__)
 
-MOST_ASKED: Final = 2  # peers a request is sent to: the owner, and once the one that became it meanwhile
+MOST_ASKED: Final = 2  # owners that are asked: the first, and once the one that became it meanwhile
 LEAST_SECONDS: Final = 0.1  # with less time left nothing is begun
+AGAIN_SECONDS: Final = 0.3  # a peer that has the account and not its engine, which was killed, has it again about then
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -58,7 +59,7 @@ class Router:
 
         Raises what refuses the request; ExecutionUnavailable when nobody took it, Unknown when somebody may have.
         """
-        asked: list[_Asked] = []
+        asked: dict[_Asked, float] = {}  # until when not to ask again
         why = "no gateway owns the account"
         while True:
             try:
@@ -66,13 +67,16 @@ class Router:
             except NotHere:
                 pass
             owner = self._directory.owner(request.account)
-            if owner is not None and owner[0].owner != self._me and _Asked(owner[0].owner, owner[1]) not in asked:
-                try:
-                    return await self._there(owner[0], request, deadline)
-                except NotTaken as error:
-                    why = str(error)
-                    asked.append(_Asked(owner[0].owner, owner[1]))
-                    self._directory.look_again()
+            if owner is not None and owner[0].owner != self._me:
+                peer, epoch = owner
+                to_ask = _Asked(peer.owner, epoch)
+                if time.monotonic() >= asked.get(to_ask, 0.0):
+                    try:
+                        return await self._there(peer, request, deadline)
+                    except NotTaken as error:
+                        why = str(error)
+                        asked[to_ask] = time.monotonic() + AGAIN_SECONDS
+                        self._directory.look_again()
             left = deadline - time.monotonic()
             if len(asked) >= MOST_ASKED or left < LEAST_SECONDS:
                 raise ExecutionUnavailable(f"orders of this account cannot be taken now; {why}")

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from app.accounts import open_account
@@ -105,16 +106,20 @@ class Steward:
             if seen.epoch > epoch:
                 raise Fenced(f"{seen.owner or 'another gateway'} claimed shard {shard} of {self._tenure.config.owner}")
 
-    async def _take_up(self, shards: Collection[int]) -> None:
+    async def _take_up(self, shards: AbstractSet[int]) -> None:
         """Claim, and put the accounts into the engine."""
         tenure, started = self._tenure, time.monotonic()
+        # Before the claim: once it is committed others send commands here, sooner than this gateway hears of its commit.
+        coming = shards - tenure.places.keys()
+        tenure.places.update(dict.fromkeys(coming, Place.COMING))
         with cut_after(self._connection, CLAIM_PATIENCE):
             epochs = await claim(self._connection, tenure.config.owner, tenure.config.incarnation, shards)
+        for shard in coming - epochs.keys():
+            del tenure.places[shard]
+        self.signal.wake()
         if not epochs:
             return
         tenure.epochs.update(epochs)
-        tenure.places.update(dict.fromkeys(epochs, Place.COMING))
-        self.signal.wake()
         await self._recover(list(epochs))
         if shard_of(MAIN) in epochs and MAIN not in tenure.limits and MAIN not in tenure.faults:
             await open_account(tenure, MAIN, tenure.config.paper_balances, Limits())

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from stacks import checks, shape
+from stacks import checks, ports, shape
 from stacks.refusals import Refusal, SpecError
 from stacks.spec import Deployment
 
@@ -21,7 +21,7 @@ _USUAL: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
         "single": {
             "gateways": {"replicas": 1},
-            "edge": {"http_port": 8080, "tls": {"source": "none"}},
+            "edge": {"http_port": ports.GATEWAY, "tls": {"source": "none"}},
             "postgres": {"store": "embedded"},
             "redis": {"store": "embedded"},
             "monitoring": {"prometheus": False, "grafana": False},

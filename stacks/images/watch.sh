@@ -22,12 +22,14 @@ main() {
     config=${2-/etc/veloz/balancer}
     scratch=${3-/run/balancer}
     case ${1-} in
-        nginx) file=nginx.conf test=-t reload=HUP ;;
-        haproxy) file=haproxy.cfg test=-c reload=USR2 ;;
+        nginx) file=nginx.conf test=-t reload=HUP stops=' TERM INT QUIT ' ;;
+        haproxy) file=haproxy.cfg test=-c reload=USR2 stops=' TERM INT USR1 ' ;;
         *) fail "usage: watch.sh nginx|haproxy [CONFIG [SCRATCH]]" ;;
     esac
     kind=$1
     balancer=
+    watcher=
+    stopper=
     for signal in TERM INT QUIT USR1 USR2 HUP; do
         # shellcheck disable=SC2064 # the signal's name is filled in now
         trap "forward $signal" "$signal"
@@ -44,7 +46,7 @@ main() {
     watch &
     watcher=$!
     await "$balancer"
-    kill "$watcher" 2>/dev/null
+    kill "$watcher" "${stopper:-$watcher}" 2>/dev/null
     exit "$status"
 }
 
@@ -52,6 +54,23 @@ main() {
 forward() {
     [ -n "$balancer" ] || exit 1
     kill -s "$1" "$balancer" 2>/dev/null
+    case $stops in
+        *" $1 "*) ;;
+        *) return ;;
+    esac
+    # Nothing is reloaded any more, and the signal is repeated: HAProxy was seen to lose one that met it in a reload.
+    if [ -z "$stopper" ] && [ -n "$watcher" ]; then
+        kill "$watcher" 2>/dev/null
+        repeat "$1" &
+        stopper=$!
+    fi
+}
+
+# shellcheck disable=SC2329 # forward calls it
+repeat() {
+    while sleep 1; do
+        kill -s "$1" "$balancer" 2>/dev/null || break
+    done
 }
 
 # Become the balancer on a copy of the configuration, or its test.

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
-import shutil
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,11 +21,9 @@ from cyclonedx.validation.json import JsonStrictValidator
 from app import __version__
 from app.settings import DEFAULT_PORT
 from stacks.images.context import ROOT, context_files
-from stacks.spec import Images
+from tests.e2e.place import HARDENED, base, docker, healthy, inspect, logs, missing, place
+from tests.e2e.place import image as image_of
 
-# Other names than the model's defaults: {"postgres": "postgres:15.1"}.
-IMAGES: dict[str, str] = json.loads(os.environ.get("VELOZ_E2E_IMAGES", "{}"))
-HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "256", "--init")
 # Runs in the image, by its own Python.
 LOOK = """
 import json, os, re, stat, sys
@@ -61,30 +55,8 @@ print(json.dumps(found))
 """
 
 
-def missing() -> str:
-    """Why no image can be built here; empty when one can."""
-    if not os.environ.get("VELOZ_E2E"):
-        return "images are built by `make e2e` (VELOZ_E2E=1)"
-    if not shutil.which("docker"):
-        return "docker is not installed"
-    if subprocess.run(["docker", "info"], capture_output=True, timeout=30, check=False).returncode:
-        return "no Docker daemon answers"
-    return ""
-
-
 REASON = missing()
 pytestmark = [pytest.mark.skipif(bool(REASON), reason=REASON), pytest.mark.timeout(1800), pytest.mark.alone]
-
-
-def docker(*arguments: str, seconds: float = 120) -> str:
-    """Raises AssertionError with what it says."""
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=seconds, check=False)
-    assert done.returncode == 0, f"docker {' '.join(arguments[:3])}: {done.stderr.strip()}"
-    return done.stdout
-
-
-def inspect(name: str) -> dict[str, Any]:
-    return dict(json.loads(docker("inspect", name))[0])
 
 
 class Built(NamedTuple):
@@ -92,20 +64,21 @@ class Built(NamedTuple):
     single: str
 
 
+def build(topology: str, folder: Path) -> str:
+    """By the command that a user has. The image stays: the next build finds it."""
+    file = folder / f"Pulumi.{topology}.yaml"
+    description = {"topology": topology, "images": {"python": image_of("python")}}
+    file.write_text(yaml.safe_dump({"config": {"veloz:deployment": description}}))
+    command = [sys.executable, "-m", "stacks.images", str(file)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return str(done.stdout.strip())
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Both images, by the command that a user has."""
     folder = tmp_path_factory.mktemp("stacks")
-    base = {"images": {"python": IMAGES["python"]}} if "python" in IMAGES else {}
-    tags = []
-    for topology in ("compose", "single"):
-        file = folder / f"Pulumi.{topology}.yaml"
-        file.write_text(yaml.safe_dump({"config": {"veloz:deployment": {"topology": topology, **base}}}))
-        command = [sys.executable, "-m", "stacks.images", str(file)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
-        tags.append(done.stdout.strip())
-    return Built(*tags)
+    return Built(build("compose", folder), build("single", folder))
 
 
 @pytest.fixture(params=["gateway", "single"])
@@ -127,7 +100,7 @@ def test_they_run_as_a_numeric_user_and_say_what_they_are(image: str) -> None:
     assert labels["version"] == __version__
     assert re.fullmatch(r"[0-9a-f]{64}", labels["revision"])
     assert image.endswith(f":{__version__}-{labels['revision'][:12]}")
-    assert labels["base.name"] == IMAGES.get("python", Images().python)
+    assert labels["base.name"] == image_of("python")
     assert config["StopSignal"] == "SIGTERM"
     assert config["Healthcheck"]["Test"][0] == "CMD"
 
@@ -163,60 +136,15 @@ def test_their_bill_of_materials_is_valid_and_true(image: str) -> None:
 
 def test_a_second_build_is_the_same_image(built: Built, tmp_path: Path) -> None:
     before = inspect(built.gateway)["Id"]
-    file = tmp_path / "Pulumi.compose.yaml"
-    base = {"images": {"python": IMAGES["python"]}} if "python" in IMAGES else {}
-    file.write_text(yaml.safe_dump({"config": {"veloz:deployment": {"topology": "compose", **base}}}))
-    command = [sys.executable, "-m", "stacks.images", str(file)]
-    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == built.gateway
+    assert build("compose", tmp_path) == built.gateway
     assert inspect(built.gateway)["Id"] == before
 
 
 # What they do
 
 
-class Place:
-    """Containers, a network and volumes with one prefix, all removed at the end."""
-
-    def __init__(self) -> None:
-        self.prefix = f"e2e-images-{secrets.token_hex(3)}"
-
-    def name(self, part: str) -> str:
-        return f"{self.prefix}-{part}"
-
-    def run(self, part: str, image: str, *options: str, command: tuple[str, ...] = ()) -> str:
-        docker("run", "--detach", "--name", self.name(part), "--network", self.prefix, *options, image, *command)
-        return self.name(part)
-
-    def remove(self) -> None:
-        for kind, command in (("ps", "rm"), ("volume", "volume"), ("network", "network")):
-            listing = ["ps", "--all"] if kind == "ps" else [kind, "ls"]
-            found = docker(*listing, "--filter", f"name={self.prefix}", "--quiet").split()
-            if found:
-                docker(*(["rm", "--force", "--volumes"] if command == "rm" else [command, "rm"]), *found)
-
-
-@contextmanager
-def place() -> Iterator[Place]:
-    here = Place()
-    docker("network", "create", here.prefix)
-    try:
-        yield here
-    finally:
-        here.remove()
-
-
-def healthy(container: str, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while (state := inspect(container)["State"])["Health"]["Status"] != "healthy":
-        logs = subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=False)
-        assert state["Running"], (logs.stdout + logs.stderr)[-3000:]
-        assert time.monotonic() < deadline, f"not healthy: {state['Health']} {(logs.stdout + logs.stderr)[-3000:]}"
-        time.sleep(0.2)
-
-
 def call(container: str, key: str, path: str, **body: str) -> dict[str, Any]:
-    (published,) = inspect(container)["NetworkSettings"]["Ports"][f"{DEFAULT_PORT}/tcp"]
-    request = urllib.request.Request(f"http://127.0.0.1:{published['HostPort']}{path}", headers={"X-API-Key": key})
+    request = urllib.request.Request(f"{base(container, DEFAULT_PORT)}{path}", headers={"X-API-Key": key})
     if body:
         request.data = json.dumps(body).encode()
         request.add_header("Content-Type", "application/json")
@@ -248,11 +176,11 @@ def test_a_gateway_trades_with_nothing_that_it_could_write(built: Built, key: st
     files.mkdir()
     with place() as here:
         here.run(
-            "postgres", IMAGES.get("postgres", Images().postgres),
+            "postgres", image_of("postgres"),
             "--tmpfs", "/var/lib/postgresql/data", "--env", "POSTGRES_USER=veloz", "--env", f"POSTGRES_PASSWORD={key}",
             "--network-alias", "postgres",
         )  # fmt: skip
-        here.run("redis", IMAGES.get("redis", Images().redis), "--tmpfs", "/data", "--network-alias", "redis")
+        here.run("redis", image_of("redis"), "--tmpfs", "/data", "--network-alias", "redis")
         secret(files, "api_key", key)
         secret(files, "postgres_dsn", f"postgresql://veloz:{key}@postgres:5432/veloz")
         secret(files, "redis_url", "redis://redis:6379/0")
@@ -274,8 +202,7 @@ def test_a_gateway_trades_with_nothing_that_it_could_write(built: Built, key: st
         docker("stop", "--time", "30", gateway)
         assert time.monotonic() - started < 25
         assert inspect(gateway)["State"]["ExitCode"] == 0
-        logs = subprocess.run(["docker", "logs", gateway], capture_output=True, text=True, check=True)
-        assert key not in logs.stdout + logs.stderr
+        assert key not in logs(gateway)
         assert key not in json.dumps(inspect(gateway))
 
 
@@ -314,8 +241,7 @@ def test_a_single_node_trades_and_finds_its_orders_again(built: Built, key: str,
         second = here.run("second", built.single, *options)
         healthy(second)
         assert order(second, key, "kept") == answer
-        logs = subprocess.run(["docker", "logs", second], capture_output=True, text=True, check=True)
-        said = logs.stdout + logs.stderr
+        said = logs(second)
         assert "is ready at" in said
         assert "building the engine" not in said
         assert key not in said
@@ -330,76 +256,3 @@ def test_a_single_node_asks_for_a_key_from_everybody(built: Built) -> None:
             call(container, "", "/api/account")
         key = docker("exec", container, "cat", "/var/lib/veloz/api_key").strip()
         assert order(container, key, "mine")["ok"]
-
-
-# What watches over the balancers of other images
-
-SMALL = {
-    "nginx": (
-        "nginx.conf",
-        (
-            "pid nginx.pid; daemon off; error_log stderr warn; events {} http { access_log off;"
-            " client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;"
-            ' scgi_temp_path scgi; server { listen 8080; location / { return 200 "WORD"; } } }\n'
-        ),
-    ),
-    "haproxy": (
-        "haproxy.cfg",
-        (
-            "defaults\n mode http\n timeout client 5s\n timeout connect 5s\n timeout server 5s\nfrontend all\n bind :8080\n"
-            ' http-request return status 200 content-type text/plain string "WORD"\n'
-        ),
-    ),
-}
-
-
-@pytest.mark.parametrize(
-    ("kind", "user", "stop"), [("nginx", "101", "SIGQUIT"), ("haproxy", "99", "SIGUSR1"), ("haproxy", "99", "SIGTERM")]
-)
-def test_a_balancer_of_another_image_reads_what_changed_and_nothing_broken(
-    kind: str, user: str, stop: str, tmp_path: Path
-) -> None:
-    name, text = SMALL[kind]
-    config = tmp_path / "config"
-    config.mkdir()
-    shutil.copy(ROOT / "stacks/images/watch.sh", config / "watch.sh")
-    (config / name).write_text(text.replace("WORD", "one"))
-    with place() as here:
-        container = here.run(
-            kind, IMAGES.get(kind, getattr(Images(), kind)), *HARDENED, "--user", f"{user}:{user}", "--stop-signal", stop,
-            "--tmpfs", f"/run/balancer:rw,noexec,nosuid,nodev,mode=0700,uid={user}",
-            "--volume", f"{config}:/etc/veloz/balancer:ro", "--publish", "127.0.0.1::8080", "--entrypoint", "sh",
-            command=("/etc/veloz/balancer/watch.sh", kind),
-        )  # fmt: skip
-        says(container, "one")
-        (config / name).write_text("broken {\n")
-        logged(container, "fails the test above; what runs goes on")
-        (config / name).write_text(text.replace("WORD", "two"))
-        says(container, "two")
-        started = time.monotonic()
-        docker("stop", "--time", "20", container)
-        assert time.monotonic() - started < 10
-        assert inspect(container)["State"]["ExitCode"] != 137
-
-
-def says(container: str, word: str) -> None:
-    (published,) = inspect(container)["NetworkSettings"]["Ports"]["8080/tcp"]
-    deadline = time.monotonic() + 30
-    said = ""
-    while said != word:
-        assert time.monotonic() < deadline, f"it says {said!r}, not {word!r}"
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{published['HostPort']}/", timeout=2) as answer:
-                said = answer.read().decode()
-        except OSError:
-            time.sleep(0.1)
-
-
-def logged(container: str, words: str) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        logs = subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=True)
-        if words in logs.stdout + logs.stderr:
-            return
-        assert time.monotonic() < deadline, logs.stdout + logs.stderr
-        time.sleep(0.1)

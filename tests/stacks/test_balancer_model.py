@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from app.middleware import MAX_HEAD
 from app.operation import MAX_BODY
 from app.settings import Settings
 from stacks import programs
-from stacks.balancer import Balancer, BalancerError, Kind, Server, render
-from stacks.programs import find
+from stacks.balancer import Balancer, BalancerError, Discovery, Health, Kind, Server, render
+from stacks.programs import Program, every, find
+from stacks.tls import HSTS_SECONDS, Tls
+from tests.stacks.certificates import issue
 
 ONE = (Server("gateway-1", "127.0.0.1", 8081),)
 GATEWAY = Settings(postgres_dsn="")
@@ -29,11 +35,31 @@ servers = st.lists(
     unique_by=(lambda server: server.name, lambda server: server.address),
 ).map(tuple)
 seconds = st.floats(0.001, 3600)
+hostnames = st.sampled_from(["localhost", "veloz.example.com", "127.0.0.1"])
+securities = st.builds(
+    Tls,
+    port=st.integers(10_000, 15_000),
+    hostname=hostnames,
+    public_port=st.integers(1, 65_535),
+    hsts_seconds=st.sampled_from([31_536_000, HSTS_SECONDS]),  # gixy finds less too little
+)
+healths = st.builds(Health, host=st.sampled_from(["127.0.0.1", "127.0.0.2"]), port=st.integers(15_001, 19_999))
+discoveries = st.builds(
+    Discovery,
+    name=st.sampled_from(["veloz-gateway.veloz.svc.cluster.local", "gateways"]),
+    port=st.integers(1, 65_535),
+    most=st.integers(1, 100),
+    nameserver=hosts,
+    nameserver_port=st.integers(1, 65_535),
+)
 models = st.builds(
     Balancer,
     gateways=servers,
+    tls=st.none() | securities,
+    health=st.none() | healths,
     host=st.sampled_from(["127.0.0.1", "127.0.0.2"]),
-    port=st.integers(20_000, 60_000),
+    # gixy takes any listener with 443 in it for one with TLS
+    port=st.integers(20_000, 60_000).filter(lambda port: "443" not in str(port)),
     proxies=st.lists(st.sampled_from(["10.0.0.0/8", "fd00::/8", "192.0.2.1"]), unique=True).map(tuple),
     workers=st.integers(0, 4),
     connections=st.integers(1, 4096),
@@ -54,11 +80,53 @@ models = st.builds(
 )
 
 
-@pytest.mark.parametrize("kind", ["nginx", "haproxy"])
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(model=models)
-def test_the_program_accepts_every_description_that_is_not_refused(kind: Kind, model: Balancer, tmp_path: Path) -> None:
-    find(kind).configure(model, tmp_path)
+def installed() -> list[Program]:
+    """On a machine with Debian's packages those too, which are older."""
+    return [*every("nginx"), *every("haproxy")]
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("balancer")
+    issue(made)
+    return made
+
+
+@pytest.mark.parametrize("program", installed(), ids=lambda program: program.name)
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@given(model=models, discovery=st.none() | discoveries)
+def test_the_program_accepts_every_description_that_is_not_refused(
+    program: Program, model: Balancer, discovery: Discovery | None, directory: Path
+) -> None:
+    if discovery and (program.kind == "haproxy" or program.version >= (1, 27, 3)):
+        model = msgspec.structs.replace(model, gateways=(), discovery=discovery)
+    program.configure(model, directory)
+
+
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@given(st.lists(st.tuples(models, st.none() | discoveries), min_size=3, max_size=8))
+def test_gixy_finds_nothing(directory: Path, made: list[tuple[Balancer, Discovery | None]]) -> None:
+    paths = [directory / f"{number}.conf" for number in range(len(made))]
+    for path, (model, discovery) in zip(paths, made, strict=True):
+        if discovery:
+            model = msgspec.structs.replace(model, gateways=(), discovery=discovery)  # noqa: PLW2901
+        path.write_text(render(model, "nginx", (1, 31, 3) if discovery else ()))
+    assert gixy(*paths) == set()
+
+
+def test_gixy_would_find_something(tmp_path: Path) -> None:
+    path = tmp_path / "nginx.conf"
+    path.write_text(render(Balancer(port=8080, gateways=ONE), "nginx").replace("Host $host;", "Host $http_host;"))
+    assert gixy(path) == {"host_spoofing"}
+
+
+def gixy(*paths: Path) -> set[str]:
+    """The rules that these files break."""
+    command = [sys.executable, "-m", "gixy", "-f", "json", *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    found = {one["plugin"] for one in json.loads(done.stdout)}
+    assert bool(found) == bool(done.returncode)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -75,6 +143,14 @@ def test_the_program_accepts_every_description_that_is_not_refused(kind: Kind, m
         ({"proxies": ("0.0.0.0/0",)}, "0.0.0.0/0 must be an address or a network, not everybody"),
         ({"proxies": ("10.0.0.0/8; }",)}, "must be an address or a network"),
         ({"user": "nobody;"}, "user"),
+        ({"gateways": (), "discovery": None}, "has gateways or a discovery: one of the two"),
+        ({"discovery": Discovery(name="a", port=1, most=1)}, "has gateways or a discovery: one of the two"),
+        ({"gateways": (), "discovery": Discovery(name="a", port=1, most=101)}, "discovery.most"),
+        ({"tls": Tls(port=8443, hostname="a b")}, "hostname"),
+        ({"tls": Tls(port=8443, hostname="a", certificate="../tls.crt")}, "certificate"),
+        ({"tls": Tls(port=8443, hostname="a", certificate="-tls.crt")}, "certificate"),
+        ({"tls": Tls(port=8080, hostname="a")}, "Two listeners of the balancer have the port 8080"),
+        ({"health": Health(port=8080)}, "Two listeners of the balancer have the port 8080"),
     ],
 )
 def test_a_description_that_makes_no_sense_is_refused(changes: dict[str, Any], words: str) -> None:

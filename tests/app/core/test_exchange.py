@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from app.database import Connection
 from app.errors import BadParams, Conflict, ExecutionUnavailable, NotFound, RiskRejected, Unknown
 from app.exchange import Exchange, StartRefused
 from app.exchange_config import ExchangeConfig
+from app.fencing import claim
 from app.limits import Limits
 from app.money import parse_units as units
+from app.requests import ReadDigest
 from app.tables import rows
 
 Running = Callable[..., AbstractAsyncContextManager[Any]]
@@ -360,3 +362,37 @@ async def test_closing_leaves_nobody_waiting(running: Running) -> None:
         await asyncio.sleep(0)
     found = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 1)
     assert all(isinstance(one, (Answer, Unknown, ExecutionUnavailable)) for one in found), found
+
+
+async def test_an_account_just_claimed_is_waited_for_before_its_gateway_hears_of_the_commit(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others see a committed claim, and send commands, sooner than the gateway that made it."""
+    committed, heard = asyncio.Event(), asyncio.Event()
+
+    async def heard_late(connection: Connection, owner: str, incarnation: str, shards: Iterable[int]) -> dict[int, int]:
+        epochs = await claim(connection, owner, incarnation, shards)
+        committed.set()
+        await heard.wait()
+        return epochs
+
+    async def ask_between(exchange: Exchange) -> str:
+        await committed.wait()
+        asked = asyncio.create_task(exchange.here(ReadDigest("main"), time.monotonic() + 10))
+        assert not (await asyncio.wait({asked}, timeout=0.2))[0], asked.exception()
+        heard.set()
+        answer = await asked
+        assert isinstance(answer.account, str)
+        return str(answer.account)
+
+    monkeypatch.setattr("app.steward.claim", heard_late)
+    asking: list[asyncio.Task[str]] = []
+    start = Exchange.start
+
+    async def start_asking(exchange: Exchange) -> None:
+        asking.append(asyncio.create_task(ask_between(exchange)))
+        await start(exchange)
+
+    monkeypatch.setattr(Exchange, "start", start_asking)
+    async with running():
+        assert await asking[0] == "main"

@@ -66,7 +66,7 @@ def test_the_context_is_a_clean_folder_named_relative_to_the_project() -> None:
 
 
 def test_two_runs_declare_the_same() -> None:
-    spec = load({"topology": "kubernetes"})
+    spec = load({"topology": "kubernetes", "edge": {"hostname": "veloz.example.com"}})
     assert declare(spec)[1][0].inputs == declare(spec)[1][0].inputs
 
 
@@ -83,4 +83,6 @@ def test_with_a_registry_it_is_pushed_with_the_stacks_credentials() -> None:
 @pytest.mark.parametrize("topology", ["single", "compose", "kubernetes"])
 def test_an_image_that_is_named_is_taken_as_it_is(topology: str) -> None:
     given = "registry.example.com/veloz@sha256:" + "0" * 64
-    assert declare(load({"topology": topology, "images": {"veloz": given}})) == (given, [])
+    assert declare(
+        load({"topology": topology, "edge": {"hostname": "veloz.example.com"}, "images": {"veloz": given}})
+    ) == (given, [])

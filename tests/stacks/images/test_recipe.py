@@ -18,7 +18,7 @@ FILES = {"app/x.py": b"x"}
 
 
 def spec(topology: str = "compose", **images: Any) -> Deployment:  # noqa: ANN401 - the model's fields
-    return load({"topology": topology, "images": images})
+    return load({"topology": topology, "images": images, "edge": {"hostname": "veloz.example.com"}})
 
 
 @pytest.mark.parametrize(

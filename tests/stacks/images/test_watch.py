@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -182,6 +183,13 @@ def program(request: pytest.FixtureRequest) -> Program:
     return find(kind)
 
 
+@pytest.mark.parametrize("script", sorted(SCRIPT.parent.glob("*.sh")), ids=lambda path: path.name)
+def test_shellcheck_finds_nothing(script: Path) -> None:
+    program = Path(sys.executable).with_name("shellcheck")
+    done = subprocess.run([program, "--shell", "sh", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 def test_a_changed_configuration_is_read_anew_by_the_same_process(program: Program, tmp_path: Path) -> None:
     with watched(program, tmp_path) as one:
         before = one.balancer()
@@ -305,6 +313,33 @@ def test_a_stop_signal_reaches_the_balancer_and_the_script_ends_as_it_does(
         assert one.process.wait(timeout=20) == own
         assert time.monotonic() - started < 5
         assert one.word() == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_stop_signal_that_haproxy_loses_in_a_reload_is_repeated(number: signal.Signals, tmp_path: Path) -> None:
+    for attempt in range(3):
+        with watched(find("haproxy"), tmp_path / str(attempt)) as one:
+            assert one.process is not None
+            one.write("two")
+            eventually(lambda: "is read anew" in one.said.read_text())
+            one.process.send_signal(number)
+            one.process.wait(timeout=15)
+
+
+def test_nothing_is_reloaded_once_it_stops(tmp_path: Path) -> None:
+    """nginx waits for a client that has begun to ask; a changed configuration must not wake it."""
+    with watched(find("nginx"), tmp_path) as one, socket.create_connection(("127.0.0.1", one.port)) as slow:
+        assert one.process is not None
+        slow.sendall(b"GET / HTTP/1.1\r\n")
+        time.sleep(0.5)
+        one.process.send_signal(signal.SIGQUIT)
+        one.write("two")
+        time.sleep(3.5)
+        assert one.process.poll() is None
+        assert "is read anew" not in one.said.read_text()
+        slow.sendall(b"Host: x\r\nConnection: close\r\n\r\n")
+        assert b"one" in slow.recv(1000)
+        one.process.wait(timeout=10)
 
 
 def test_the_script_ends_at_once_when_the_balancer_is_killed(program: Program, tmp_path: Path) -> None:
