@@ -38,7 +38,7 @@ _MARGIN = 0.8
 # HAProxy counts the line that ends the headers.
 _HEAD_END = 2
 # `server … resolve` outside the commercial edition.
-_NGINX_RESOLVES: Final = (1, 27, 3)
+NGINX_RESOLVES: Final = (1, 27, 3)
 _FILES_A_CLIENT: Final = 4
 _FILES: Final = 256
 
@@ -207,7 +207,7 @@ def render(model: Balancer, kind: Kind, version: Version = ()) -> str:
 
 
 def _check_resolves(discovery: Discovery, version: Version) -> None:
-    if version < _NGINX_RESOLVES:
+    if version < NGINX_RESOLVES:
         found = ".".join(map(str, version)) or "of an unknown version"
         raise BalancerError(
             f"nginx {found} cannot follow the gateways of {discovery.name} in DNS, 1.27.3 is the first that can. "

@@ -9,14 +9,13 @@ from typing import Final
 import msgspec
 
 from app.settings import SettingsError
+from stacks.balancer import NGINX_RESOLVES
 from stacks.balancer import problems as faults
 from stacks.edge import balancer
 from stacks.references import version
 from stacks.refusals import Refusal
 from stacks.spec import Deployment, Docker
 
-# The first that finds pods by name while it runs (`resolve` in an upstream).
-NGINX_RESOLVES: Final = (1, 27, 3)
 _LOCAL: Final = frozenset({"localhost"})
 # Namespaces that are the cluster's own: `destroy` would take them along.
 _RESERVED: Final = ("default", "kube-")

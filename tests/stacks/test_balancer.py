@@ -50,8 +50,14 @@ async def test_a_post_whose_gateway_dies_after_reading_it_is_unknown_and_not_sen
 ) -> None:
     async with front(program, tmp_path) as made:
         for number in range(1, 4):
-            status, said = await made.ask("POST", "/die", data=b"order")
-            assert (status, said["error"], said["ok"]) == (504, "unknown", False)
+            try:
+                status, said = await made.ask("POST", "/die", data=b"order")
+                assert (status, said["error"], said["ok"]) == (504, "unknown", False)
+            except aiohttp.ServerDisconnectedError:
+                # From the second request of a connection on, older ones say it by closing it.
+                assert number > 1
+                assert program.kind == "haproxy"
+                assert program.version < (2, 8)
             assert made.seen()["POST", "/die"] == number
 
 

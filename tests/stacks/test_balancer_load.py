@@ -10,15 +10,16 @@ import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import pytest
 
 from stacks.balancer import Kind
 from stacks.programs import Program, find
+from tests.faults.scale import Figure
 from tests.stacks import slow
 from tests.stacks.front import FULL, Front, front, secured, spares_connections, until
 
@@ -27,24 +28,12 @@ pytestmark = pytest.mark.alone
 SLOW_CLIENTS: Final = 1000 if FULL else 300
 RELOADED: Final = 10_000 if FULL else 1000
 COUNTED: Final = 20_000 if FULL else 2000
-Note: TypeAlias = Callable[[str, object], None]
 
 
 @pytest.fixture(params=["nginx", "haproxy"])
 def program(request: pytest.FixtureRequest) -> Program:
     kind: Kind = request.param
     return find(kind)
-
-
-@pytest.fixture
-def figure(record_property: Note) -> Note:
-    """Note a figure: pytest -s shows it."""
-
-    def note(name: str, value: object) -> None:
-        print(f"{name}: {value}")  # noqa: T201
-        record_property(name, value)
-
-    return note
 
 
 async def latencies(made: Front, count: int) -> list[float]:
@@ -84,8 +73,8 @@ async def crowd(made: Front, directory: Path, count: int, seconds: float) -> Asy
         await child.wait()
 
 
-@pytest.mark.timeout(300)
-async def test_slow_clients_harm_nobody(program: Program, tmp_path: Path, figure: Note) -> None:
+@pytest.mark.timeout(900 if FULL else 300)
+async def test_slow_clients_harm_nobody(program: Program, tmp_path: Path, figure: Figure) -> None:
     """The best of three rounds each: what else the machine does is neither's fault."""
     async with front(program, tmp_path, describe=secured, connections=2048, header_timeout=10.0) as made:
         await latencies(made, 20)  # connections are made, code is warm
@@ -101,7 +90,7 @@ async def test_slow_clients_harm_nobody(program: Program, tmp_path: Path, figure
 
 
 async def test_a_slow_head_is_over_after_ten_seconds_though_bytes_come(
-    program: Program, tmp_path: Path, figure: Note
+    program: Program, tmp_path: Path, figure: Figure
 ) -> None:
     """With the limit that gateways have."""
     limit = 10.0 if FULL else 2.0
@@ -116,9 +105,18 @@ async def test_a_slow_head_is_over_after_ten_seconds_though_bytes_come(
         assert time.monotonic() - begun <= limit + 2  # the client notices with its next byte
 
 
-@pytest.mark.timeout(300)
+async def heartbeats(made: Front, streams: int) -> None:
+    """So that no stream is given up for being silent."""
+    while True:
+        for one in made.behind:
+            for _ in range(streams):
+                one.events.put_nowait(b": alive\n\n")
+        await asyncio.sleep(2)
+
+
+@pytest.mark.timeout(900 if FULL else 300)
 async def test_reloads_under_load_fail_no_request_and_old_workers_go_with_streams_open(
-    program: Program, tmp_path: Path, figure: Note
+    program: Program, tmp_path: Path, figure: Figure
 ) -> None:
     spares_connections(program)
     patience: dict[str, Any] = {} if FULL else {"shutdown_timeout": 3.0}
@@ -138,6 +136,7 @@ async def test_reloads_under_load_fail_no_request_and_old_workers_go_with_stream
         async with asyncio.TaskGroup() as group:
             for number in range(16):
                 group.create_task(client(number))
+            beating = group.create_task(heartbeats(made, len(streams)))
             for _ in range(3):
                 old = made.running.workers()
                 begun = time.monotonic()
@@ -148,6 +147,7 @@ async def test_reloads_under_load_fail_no_request_and_old_workers_go_with_stream
                     gone.append(time.monotonic() - begun)
                 await asyncio.sleep(0.5)
             reloaded = True
+            beating.cancel()
         for stream in streams:
             stream.close()
         figure("requests", sum(statuses.values()))
@@ -156,8 +156,8 @@ async def test_reloads_under_load_fail_no_request_and_old_workers_go_with_stream
         assert statuses[200] >= RELOADED
 
 
-@pytest.mark.timeout(300)
-async def test_connections_to_gateways_are_kept(program: Program, tmp_path: Path, figure: Note) -> None:
+@pytest.mark.timeout(900 if FULL else 300)
+async def test_connections_to_gateways_are_kept(program: Program, tmp_path: Path, figure: Figure) -> None:
     async with front(program, tmp_path, 3, describe=secured) as made:
 
         async def client() -> None:
