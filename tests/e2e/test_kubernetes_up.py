@@ -21,14 +21,14 @@ import aiohttp
 import psycopg
 import pytest
 
-from stacks import names, ports
+from stacks import edge, names, ports
 from stacks.commands.smoke import Edge, smoke
 from tests.e2e import cluster_host
 from tests.e2e.cluster_host import kubectl, nudge, process
 from tests.e2e.on_cluster import HOSTNAME, OnCluster, missing
 from tests.faults.checker import report
 from tests.faults.fleet import Result, campaign
-from tests.faults.hanging import OUT_SECONDS, ask_anew
+from tests.faults.hanging import EVERY_SECONDS, OUT_SECONDS
 from tests.faults.scale import Figure, scaled
 from tests.faults.waiting import until
 
@@ -242,12 +242,13 @@ async def test_a_rolling_update_fails_no_request(stack: OnCluster, tmp_path: Pat
 async def test_a_hung_gateway_leaves_the_rotation(
     stack: OnCluster, tmp_path: Path, seed: int, rng: random.Random, figure: Figure
 ) -> None:
-    """R13."""
+    """R13: the requests that the hung gateway got are those that the balancer gave up on."""
+    given_up = 0.9 * edge.balancer(stack.spec).answer_timeout
     hung: list[float] = []
 
     async def hang(_: object) -> None:
         pid = process(rng.choice(stack.pods))
-        asking = asyncio.create_task(ask_anew(stack.url, hung))
+        asking = asyncio.create_task(_ask_anew(stack.url, given_up, hung))
         os.kill(pid, signal.SIGSTOP)
         try:
             await asyncio.sleep(HANGS_SECONDS)
@@ -261,6 +262,25 @@ async def test_a_hung_gateway_leaves_the_rotation(
     figure("R13 seconds from SIGSTOP to the last request that the hung gateway got", max(hung))
     assert not (found := result.violations()), report(found)
     assert max(hung) <= OUT_SECONDS
+
+
+async def _ask_anew(url: str, slow: float, hung: list[float]) -> None:
+    """Reads on connections of their own; notes when those began that took so long. Until it is cancelled."""
+    started = time.monotonic()
+    hung.append(0.0)
+    connector = aiohttp.TCPConnector(force_close=True, limit=0)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10)) as session:
+
+        async def once(at: float) -> None:
+            async with session.get(f"{url}/health/live") as answer:
+                await answer.read()
+            if time.monotonic() - started - at > slow:
+                hung.append(at)
+
+        async with asyncio.TaskGroup() as group:
+            while True:
+                group.create_task(once(time.monotonic() - started))
+                await asyncio.sleep(EVERY_SECONDS)
 
 
 def test_a_rollback_returns_to_the_last_good_release(stack: OnCluster) -> None:
@@ -317,5 +337,5 @@ async def test_rendered_objects_are_applied_without_pulumi(tmp_path: Path) -> No
         for role in ("gateway", "balancer"):
             stack.rolled_out(role)
         address = stack.given_address()
-        edge = Edge(f"https://{HOSTNAME}", address, 443, stack.authority.read_text())
-        assert len(await smoke(edge, stack.secrets["api_key"])) >= 4
+        place = Edge(f"https://{HOSTNAME}", address, 443, stack.authority.read_text())
+        assert len(await smoke(place, stack.secrets["api_key"])) >= 4
