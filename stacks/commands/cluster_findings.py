@@ -81,5 +81,5 @@ def _images(spec: Deployment, facts: Facts) -> Iterator[Finding]:
 
 
 def _same(image: str, name: str) -> bool:
-    """Container runtimes write Docker's default registry out."""
-    return name in {image, f"docker.io/{image}", f"docker.io/library/{image}"}
+    """Container runtimes write the default registry out, before the name."""
+    return name == image or name.endswith(f"/{image}")

@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     try:
         done = subprocess.run(command(how, context.ROOT / context.stage(files)), stdout=sys.stderr, check=False)
     except FileNotFoundError:
-        print("veloz: There is no docker command. Install one, e.g. apt install docker.io.", file=sys.stderr)  # noqa: T201
+        print("veloz: There is no docker command. Install Docker Engine.", file=sys.stderr)  # noqa: T201
         return 1
     if done.returncode == 0:
         print(how.tag)  # noqa: T201

@@ -52,7 +52,13 @@ def images() -> set[str]:
     """Those on nodes, as Docker calls them."""
     nodes = json.loads(kubectl("get", "nodes", "--output", "json"))["items"]
     listed = (name for node in nodes for each in node["status"].get("images", ()) for name in each["names"])
-    return {name.removeprefix("docker.io/").removeprefix("library/") for name in listed}
+    return {_short(name) for name in listed}
+
+
+def _short(name: str) -> str:
+    """Without the default registry, which the cluster writes out."""
+    registry, slash, rest = name.partition("/")
+    return rest.removeprefix("library/") if slash and "." in registry else name
 
 
 def nudge(namespace: str, role: str) -> None:
