@@ -35,6 +35,8 @@ class Resource(NamedTuple):
     inputs: dict[str, Any]
     secrets: frozenset[Where]
     depends_on: frozenset[str]
+    # The same with their types, for names that several types share.
+    after: frozenset[tuple[str, str]]
     # Input → resources whose outputs are in it.
     uses: dict[str, frozenset[str]]
     parent: str
@@ -140,6 +142,7 @@ class _Monitor(mocks.MockMonitor):
                     inputs=inputs,
                     secrets=secrets,
                     depends_on=_names(request.dependencies),
+                    after=frozenset((_type(urn), _name(urn)) for urn in request.dependencies),
                     uses={name: _names(of.urns) for name, of in request.propertyDependencies.items() if of.urns},
                     parent=_name(request.parent),
                     protect=request.protect,
@@ -189,6 +192,10 @@ def _alone(work: Callable[[], None]) -> None:
 
 def _name(urn: str) -> str:
     return urn.rsplit("::", 1)[-1]
+
+
+def _type(urn: str) -> str:
+    return urn.split("::")[2].rsplit("$", 1)[-1]
 
 
 def _names(urns: Iterable[str]) -> frozenset[str]:

@@ -22,6 +22,8 @@ from stacks.secrets import Secrets
 from tests.stacks.manifests import IMAGE, example, leaves, manifests, secrets_of, usual, values
 from tests.stacks.recorder import configured, record
 
+POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
+CONFIG = "kubernetes:core/v1:ConfigMap"
 STACK = STACKS / "Pulumi.kubernetes.yaml"
 
 
@@ -105,16 +107,21 @@ def _marked(value: Any, secret: Callable[..., bool], *where: str | int) -> Any: 
     return value
 
 
-def test_pods_come_after_their_rules_and_secrets() -> None:
+def test_pods_come_after_what_they_start_with() -> None:
+    """Rules, secrets and their own configuration: a pod of a new revision must not start with the last one's."""
     spec = example()
     seen = record(lambda: deploy(spec, secrets_of(spec), IMAGE).export())
-    rules = {each.name for each in seen.of("kubernetes:networking.k8s.io/v1:NetworkPolicy")}
-    for each in seen.resources:
-        if each.type.rsplit(":", 1)[-1] in {"Deployment", "StatefulSet"}:
-            assert rules | {"veloz-secrets", "veloz-tls"} <= each.depends_on, each.name
-    assert {"veloz-postgres", "veloz-redis"} <= next(
-        each.depends_on for each in seen.of("kubernetes:apps/v1:Deployment") if each.name == "veloz-gateway"
-    )
+    rules = {(POLICY, each.name) for each in seen.of(POLICY)}
+    assert len(rules) == 1 + len(spec.roles)
+    configured = {each.name for each in seen.of(CONFIG)}
+    assert configured == {f"veloz-{role}" for role in ("gateway", "balancer", "postgres", "prometheus", "grafana")}
+    pods = [each for each in seen.resources if each.type.rsplit(":", 1)[-1] in {"Deployment", "StatefulSet"}]
+    assert len(pods) == len(spec.roles)
+    for each in pods:
+        secrets = {("kubernetes:core/v1:Secret", name) for name in ("veloz-secrets", "veloz-tls")}
+        assert rules | secrets | {(CONFIG, name) for name in {each.name} & configured} <= each.after, each.name
+    (gateways,) = (each for each in pods if each.name == "veloz-gateway")
+    assert {("kubernetes:apps/v1:StatefulSet", f"veloz-{store}") for store in ("postgres", "redis")} <= gateways.after
 
 
 def test_an_autoscaler_may_change_how_many_there_are() -> None:

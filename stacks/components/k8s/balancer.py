@@ -13,7 +13,7 @@ from stacks import edge, names, ports, reach
 from stacks.components.k8s import mounts
 from stacks.components.k8s.namespace import Scope
 from stacks.components.k8s.pod import Often, Program, http_get, scratch
-from stacks.components.k8s.workload import deployment, disruption_budget
+from stacks.components.k8s.workload import config_map, deployment, disruption_budget
 from stacks.files import File
 from stacks.secrets import Secrets
 from stacks.spec import Deployment
@@ -41,7 +41,6 @@ def files(spec: Deployment, secrets: Secrets) -> tuple[File, ...]:
 def balancer(scope: Scope, image: str, files: Sequence[File]) -> core.Service:
     """Its pods are not replaced when configuration or certificate change: they reload."""
     spec = scope.spec
-    core.ConfigMap(NAME, metadata=scope.metadata(NAME, "balancer"), data=mounts.config(files), opts=scope.options)
     disruption_budget(scope, "balancer")
     size = spec.container_size("balancer")
     program = Program(
@@ -59,7 +58,8 @@ def balancer(scope: Scope, image: str, files: Sequence[File]) -> core.Service:
         spread=True,
     )
     script = [file for file in files if file.path == SCRIPT]
-    deployment(scope, program, spec.replicas("balancer"), mounts.sums(script, ""))
+    configured = config_map(scope, "balancer", mounts.config(files))
+    deployment(configured, program, spec.replicas("balancer"), mounts.sums(script, ""))
     return _published(scope)
 
 

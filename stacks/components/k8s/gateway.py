@@ -14,7 +14,7 @@ from stacks import environment, names, ports
 from stacks.components.k8s import mounts
 from stacks.components.k8s.namespace import Scope
 from stacks.components.k8s.pod import Often, Program, http_get
-from stacks.components.k8s.workload import deployment, disruption_budget, service
+from stacks.components.k8s.workload import config_map, deployment, disruption_budget, service
 from stacks.files import File
 from stacks.spec import Deployment
 
@@ -34,12 +34,12 @@ def gateway(
     """`given`: the optional secrets there are; `salt`: for the sum over secrets."""
     spec = scope.spec
     everywhere, by_pod = _variables(spec, given)
-    core.ConfigMap(NAME, metadata=scope.metadata(NAME, "gateway"), data=everywhere, opts=scope.options)
     service(scope, "gateway", {"http": ports.GATEWAY})
     service(scope, "gateway", {"http": ports.GATEWAY}, name=EVERY, unready=True)
     if spec.edge.kind == "ingress":
         service(scope, "gateway", {"http": ports.GATEWAY}, name=names.GATEWAY_HTTP, headless=False)
     disruption_budget(scope, "gateway")
+    configured = config_map(scope, "gateway", everywhere)
     program = Program(
         role="gateway",
         image=image,
@@ -63,7 +63,7 @@ def gateway(
         spread=True,
     )
     scaled = spec.most_gateways > spec.gateways.replicas
-    made = deployment(scope, program, spec.gateways.replicas, mounts.sums(files, salt, everywhere), scaled=scaled)
+    made = deployment(configured, program, spec.gateways.replicas, mounts.sums(files, salt, everywhere), scaled=scaled)
     if scaled:
         _autoscaler(scope)
     return made

@@ -8,11 +8,11 @@ import pulumi
 from pulumi_kubernetes.apps import v1 as apps
 from pulumi_kubernetes.core import v1 as core
 
-from stacks import names, ports
+from stacks import ports
 from stacks.components.k8s import mounts
 from stacks.components.k8s.namespace import Scope
 from stacks.components.k8s.pod import BESIDES, Often, Program, Volume, http_get, scratch
-from stacks.components.k8s.workload import CLAIM, deployment, service, stateful_set
+from stacks.components.k8s.workload import CLAIM, config_map, deployment, service, stateful_set
 from stacks.files import File
 from stacks.monitoring import grafana as panels
 from stacks.monitoring import prometheus as scrape
@@ -20,8 +20,6 @@ from stacks.monitoring import prometheus as scrape
 
 def prometheus(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Input[str]) -> apps.StatefulSet:
     spec = scope.spec
-    name = names.object_name("prometheus")
-    core.ConfigMap(name, metadata=scope.metadata(name, "prometheus"), data=mounts.config(files), opts=scope.options)
     service(scope, "prometheus", {"http": ports.PROMETHEUS})
     program = Program(
         role="prometheus",
@@ -36,13 +34,12 @@ def prometheus(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Inp
         ready=http_get("/-/ready", Often(5, 2, 2)),
         grace_seconds=60,
     )
-    return stateful_set(scope, program, spec.size("prometheus").disk, mounts.sums(files, salt))
+    configured = config_map(scope, "prometheus", mounts.config(files))
+    return stateful_set(configured, program, spec.size("prometheus").disk, mounts.sums(files, salt))
 
 
 def grafana(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Input[str]) -> apps.Deployment:
     spec = scope.spec
-    name = names.object_name("grafana")
-    core.ConfigMap(name, metadata=scope.metadata(name, "grafana"), data=mounts.config(files), opts=scope.options)
     service(scope, "grafana", {"http": ports.GRAFANA})
     size = spec.size("grafana")
     variables = sorted(panels.environment(spec).items())
@@ -61,4 +58,5 @@ def grafana(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Input[
         live=http_get("/api/health", Often(10, 5, 6)),
         ready=http_get("/api/health", Often(5, 2, 2)),
     )
-    return deployment(scope, program, 1, mounts.sums(files, salt))
+    configured = config_map(scope, "grafana", mounts.config(files))
+    return deployment(configured, program, 1, mounts.sums(files, salt))

@@ -13,7 +13,7 @@ from stacks import names, ports, stores
 from stacks.components.k8s import mounts
 from stacks.components.k8s.namespace import Scope
 from stacks.components.k8s.pod import BESIDES, USERS, Often, Program, Volume, run, scratch
-from stacks.components.k8s.workload import CLAIM, service, stateful_set
+from stacks.components.k8s.workload import CLAIM, config_map, service, stateful_set
 from stacks.files import File
 
 # initdb looks its user up by name, and the image does not know this one.
@@ -26,9 +26,7 @@ _GRACE_SECONDS: Final = 60
 
 def postgres(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Input[str]) -> apps.StatefulSet:
     spec = scope.spec
-    name = names.object_name("postgres")
     users = f"{names.DATABASE}:x:{USERS['postgres']}:{USERS['postgres']}::/nonexistent:/usr/sbin/nologin\n"
-    core.ConfigMap(name, metadata=scope.metadata(name, "postgres"), data={_USERS: users}, opts=scope.options)
     service(scope, "postgres", {"postgres": ports.POSTGRES})
     health = stores.postgres_health(spec)
     program = Program(
@@ -39,7 +37,7 @@ def postgres(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Input
         volumes=[
             Volume(CLAIM, stores.POSTGRES_VOLUME, read_only=False),
             *mounts.volumes("postgres", files),
-            _users(name),
+            _users(names.object_name("postgres")),
             scratch("run", "/var/run/postgresql"),
             scratch("tmp", "/tmp"),  # noqa: S108 (the container's own)
         ],
@@ -50,7 +48,8 @@ def postgres(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Input
         ready=run(health, Often(5, 2, 2)),
         grace_seconds=_GRACE_SECONDS,
     )
-    return stateful_set(scope, program, spec.size("postgres").disk, mounts.sums(files, salt, {_USERS: users}))
+    configured = config_map(scope, "postgres", {_USERS: users})
+    return stateful_set(configured, program, spec.size("postgres").disk, mounts.sums(files, salt, {_USERS: users}))
 
 
 def _users(config_map: str) -> Volume:

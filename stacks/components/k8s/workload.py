@@ -83,6 +83,13 @@ def stateful_set(scope: Scope, program: Program, disk: int, annotations: Annotat
     )
 
 
+def config_map(scope: Scope, role: Role, data: Mapping[str, pulumi.Input[str]]) -> Scope:
+    """A role's configuration; its pods come after it, or a new one would start with what was there before."""
+    name = names.object_name(role)
+    made = core.ConfigMap(name, metadata=scope.metadata(name, role), data={**data}, opts=scope.options)
+    return scope.after([made])
+
+
 def service(
     scope: Scope,
     role: Role,
