@@ -322,13 +322,9 @@ async def test_rendered_objects_are_applied_without_pulumi(tmp_path: Path) -> No
     """`make render | kubectl apply --server-side -f -`: no plugin, a namespace of its own, no warning, and it serves."""
     if why := missing():
         pytest.skip(why)
-    from stacks.render import render  # noqa: PLC0415
-    from stacks.secrets import Secrets, wanted  # noqa: PLC0415
-
     with OnCluster(tmp_path) as stack:
-        image = stack.build()
-        given = {name: value for name, value in stack.secrets.items() if name in wanted(stack.spec)}
-        text = render(stack.spec, Secrets(**given), image)
+        stack.build()
+        text = stack.command("render", "--secrets").stdout
         applied = cluster_host.run("apply", "--server-side", "-f", "-", given=text)
         assert applied.returncode == 0, applied.stderr
         assert "Warning" not in applied.stderr
