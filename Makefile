@@ -88,7 +88,7 @@ FAULT_SECONDS ?= 7200
 .PHONY: faults
 faults: $(VENV)/.test ## kill, stop and cut off gateways, engines and Valkey under load, at the promises' figures; at most two hours
 	VELOZ_FAULT_FULL=1 VELOZ_FAULT_KILLS=$(FAULT_KILLS) VELOZ_FAULT_SEED=$(FAULT_SEED) \
-		timeout --signal=INT --kill-after=60 $(FAULT_SECONDS) $(BIN)/python -m pytest -n 0 tests/faults $(ARGS)
+		timeout --signal=INT --kill-after=60 $(FAULT_SECONDS) $(BIN)/python -m pytest -n 0 tests/faults tests/app/http/test_slow_readers.py $(ARGS)
 
 CXX_SOURCES = $(shell git ls-files -co --exclude-standard 'engine/*.cpp' 'engine/*.hpp' 'engine/*.h')
 
