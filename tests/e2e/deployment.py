@@ -96,8 +96,8 @@ class Deployed(System):
         return self
 
     def __exit__(self, *_: object) -> None:
-        remove(self.name)
         self.file.unlink(missing_ok=True)
+        remove(self.name)
 
     # What it is told
 
