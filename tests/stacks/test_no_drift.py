@@ -102,7 +102,7 @@ def test_each_role_gets_the_same_cores_and_memory() -> None:
     compose, containers, objects = both()
     for role in compose.roles:
         inputs, held = first(containers, role), objects.containers()[role]["resources"]["limits"]
-        assert float(inputs["cpus"]) == cores(held["cpu"]), role
+        assert inputs["cpuQuota"] / inputs["cpuPeriod"] == cores(held["cpu"]), role
         assert inputs["memory"] == mib(held["memory"]), role
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pulumi
 import pytest
-from pulumi.runtime import MockCallArgs, MockResourceArgs, Mocks
 
 from stacks.document import load
 from stacks.images import context
@@ -15,32 +13,13 @@ from stacks.images.build import built
 from stacks.images.recipe import recipe
 from stacks.secrets import Secrets
 from stacks.spec import Deployment
+from tests.stacks.recorder import Resource, record
 
 
-class Recorder(Mocks):
-    def __init__(self) -> None:
-        self.declared: list[MockResourceArgs] = []
-
-    def new_resource(self, args: MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        self.declared.append(args)
-        return args.name, dict(args.inputs)
-
-    def call(self, args: MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-        raise AssertionError(args.token)
-
-
-def declare(spec: Deployment, secrets: Secrets | None = None) -> tuple[str, list[MockResourceArgs]]:
+def declare(spec: Deployment, secrets: Secrets | None = None) -> tuple[str, tuple[Resource, ...]]:
     """The name that `built` gives, and the resources that were declared."""
-    recorder = Recorder()
-    pulumi.runtime.set_mocks(recorder, project="veloz", stack="test")
-    names: list[str] = []
-
-    @pulumi.runtime.test  # type: ignore[untyped-decorator]
-    def program() -> pulumi.Output[None]:
-        return built(spec, secrets).apply(names.append)
-
-    program()
-    return names[0], [one for one in recorder.declared if one.typ != "pulumi:pulumi:Stack"]
+    seen = record(lambda: pulumi.export("name", built(spec, secrets)))
+    return seen.outputs["name"], seen.resources
 
 
 def test_without_a_registry_it_is_built_here_and_not_pushed() -> None:
@@ -48,7 +27,7 @@ def test_without_a_registry_it_is_built_here_and_not_pushed() -> None:
     name, (image,) = declare(spec)
     how = recipe(spec, context.read())
     assert name == how.tag == image.inputs["imageName"]
-    assert image.typ == "docker:index/image:Image"
+    assert image.type == "docker:index/image:Image"
     assert image.inputs["skipPush"] is True
     assert "registry" not in image.inputs
     build = image.inputs["build"]
@@ -85,4 +64,4 @@ def test_an_image_that_is_named_is_taken_as_it_is(topology: str) -> None:
     given = "registry.example.com/veloz@sha256:" + "0" * 64
     assert declare(
         load({"topology": topology, "edge": {"hostname": "veloz.example.com"}, "images": {"veloz": given}})
-    ) == (given, [])
+    ) == (given, ())
