@@ -177,6 +177,14 @@ def watched(program: Program, folder: Path) -> Iterator[Watched]:
         process.wait()
 
 
+@pytest.fixture(autouse=True)
+def nothing_ignored() -> Iterator[None]:
+    """A shell cannot trap what was ignored when it started, as SIGQUIT is in the background of another shell."""
+    before = signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGQUIT, before)
+
+
 @pytest.fixture(params=["nginx", "haproxy"])
 def program(request: pytest.FixtureRequest) -> Program:
     kind: Kind = request.param
