@@ -128,6 +128,20 @@ destroy: $(VENV)/.deploy ## take a deployment away; its data too only with CONFI
 render: $(VENV)/.deploy ## print a Kubernetes stack's objects as YAML: STACK=…
 	@$(STACKS) render $(ARGS)
 
+# Here HOST is a bare machine; shells have variables of such names.
+HOSTS = HOST='$(if $(filter command,$(origin HOST)),$(HOST))' SSH_KEY='$(SSH_KEY)' ROLES='$(ROLES)' STACK='$(STACK)' $(BIN)/python -m hosts
+.PHONY: tune verify untune firewall provision
+tune: $(VENV)/.deploy ## tune a bare host's kernel and network: HOST=[user@]address [SSH_KEY=file] [ROLES=…] [STACK=…] [ARGS=--dry-run]
+	@$(HOSTS) tune $(ARGS)
+verify: $(VENV)/.deploy ## read every value of a host back: want, have, verdict; the same arguments
+	@$(HOSTS) verify $(ARGS)
+untune: $(VENV)/.deploy ## put back what was there before `make tune`: HOST=…
+	@$(HOSTS) untune $(ARGS)
+firewall: $(VENV)/.deploy ## close a host but for what the description opens, never locking out: HOST=…
+	@$(HOSTS) firewall $(ARGS)
+provision: $(VENV)/.deploy ## a bare host until it serves: packages, tuning, firewall, the system itself: HOST=…
+	@$(HOSTS) provision $(ARGS)
+
 # One at a time: they share a Docker daemon and a cluster. What the machine has not is named and skipped.
 E2E = tests/e2e/test_images.py tests/e2e/test_single_up.py tests/e2e/test_compose_up.py tests/e2e/test_kubernetes_up.py
 .PHONY: e2e

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal, TypeAlias, get_args
 import msgspec
 from msgspec import Meta
 
+from stacks.machines import Hosts
 from stacks.sizes import PROFILES, Change, Component, MiB, Millicores, Profile, Size
 
 Topology: TypeAlias = Literal["single", "compose", "kubernetes"]
@@ -193,6 +194,7 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     limits: Limits = Limits()
     docker: Docker = Docker()
     kubernetes: Kubernetes = Kubernetes()
+    hosts: Hosts = Hosts()
 
     def size(self, component: Component) -> Size:
         return self.sizes.get(component, Change()).of(PROFILES[self.profile][component])

@@ -1,0 +1,49 @@
+"""Which hosts there are and what each is for: from a stack file, or the one that a command line names."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from hosts.target import parse
+from stacks.commands.failures import Failure
+from stacks.document import STACKS, load, read_stack
+from stacks.machines import Machine
+from stacks.refusals import SpecError
+from stacks.spec import Deployment
+
+
+class Member(NamedTuple):
+    """A host, and the deployment that it is part of."""
+
+    machine: Machine
+    spec: Deployment
+
+    @property
+    def peers(self) -> tuple[Machine, ...]:
+        """The other hosts of the deployment."""
+        return tuple(one for one in self.spec.hosts.machines if one.address != self.machine.address)
+
+
+def members(host: str = "", key: str = "", roles: str = "", stack: str = "") -> tuple[Member, ...]:
+    """Of the command line; the description's defaults where there is no stack. Raises Failure."""
+    spec = _spec(stack)
+    if not host:
+        if not spec.hosts.machines:
+            raise Failure(
+                "HOST is not given and the stack file names no hosts.machines; say HOST=[user@]address, or STACK=… with hosts"
+            )
+        return tuple(Member(machine, spec) for machine in spec.hosts.machines)
+    named = parse(host, key=key, roles=roles)
+    for machine in spec.hosts.machines:
+        if machine.address == named.address and not roles:
+            return (Member(msgspec.structs.replace(named, roles=machine.roles), spec),)
+    return (Member(named, spec),)
+
+
+def _spec(stack: str) -> Deployment:
+    try:
+        return read_stack(STACKS / f"Pulumi.{stack}.yaml") if stack else load({"topology": "compose"})
+    except SpecError as error:
+        raise Failure(f"stack {stack or 'compose'}:\n{error}") from None
