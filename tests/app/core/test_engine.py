@@ -117,3 +117,18 @@ def test_the_engine_dies_with_its_gateway(engine_binary: Path) -> None:
         time.sleep(0.01)
     else:
         assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_an_engine_runs_on_the_cpus_that_were_named(engine_binary: Path) -> None:
+    cpu = max(os.sched_getaffinity(0))
+    engine = await Engine.start(engine_binary, 5, str(cpu))
+    try:
+        said = subprocess.run(["taskset", "-cp", str(engine.pid)], check=True, capture_output=True, text=True).stdout
+    finally:
+        await engine.stop()
+    assert said.endswith(f"affinity list: {cpu}\n")
+
+
+async def test_cpus_that_are_not_there_are_the_engines_end(engine_binary: Path) -> None:
+    with pytest.raises(EngineLost, match="status 1"):
+        await Engine.start(engine_binary, 5, "4000")
