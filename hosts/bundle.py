@@ -38,6 +38,7 @@ class Bundle(NamedTuple):
     lock: str
     engine: str
     archive: bytes
+    installer: bytes
 
 
 def bundle(root: Path = context.ROOT) -> Bundle:
@@ -47,6 +48,7 @@ def bundle(root: Path = context.ROOT) -> Bundle:
         _digest({name: files[name] for name in (*_LOCKS, _INSTALLER)}),
         _digest({name: text for name, text in files.items() if name.startswith("engine/")}),
         archive(files),
+        files[_INSTALLER],
     )
 
 

@@ -54,6 +54,11 @@ def gateway_address(spec: Deployment, replica: int) -> str:
     return names.listen(local(spec), "gateway", replica)
 
 
+def ready_url(spec: Deployment, replica: int) -> str:
+    """Where a gateway says whether it can trade."""
+    return f"http://{gateway_address(spec, replica)}:{ports.GATEWAY}/health/ready"
+
+
 def environment(spec: Deployment, replica: int, engine_cpus: str = "") -> dict[str, str]:
     """The variables of gateway `replica`; secrets by the names of their files."""
     found = {
