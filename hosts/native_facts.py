@@ -68,7 +68,7 @@ class Older(FactBase[bool]):
 
     def command(self, unit: str, path: str) -> str:
         since = f'$(date -d "$(systemctl show -p ActiveEnterTimestamp --value {shlex.quote(unit)})" +%s)'
-        return f"[ -e {shlex.quote(path)} ] && [ $(stat -c %Y {shlex.quote(path)}) -ge {since} ] && echo older || true"
+        return f"[ -e {shlex.quote(path)} ] && [ $(stat -c %Y {shlex.quote(path)}) -gt {since} ] && echo older || true"
 
     def process(self, output: list[str]) -> bool:
         return output == ["older"]
