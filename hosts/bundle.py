@@ -1,4 +1,4 @@
-"""What is uploaded to a host: the program as an archive that is the same, byte for byte, for the same sources. Pure but for reading.
+"""What is uploaded to a host: the program, as an archive that is the same for the same sources. Pure but for reading.
 
 Libraries are not in it: the host's own installer fetches them by the locked hashes. Neither is the engine's program: it is built
 there from its sources, once for each change of them, so that it fits the host whatever the controller is.
@@ -55,13 +55,15 @@ def bundle(root: Path = context.ROOT) -> Bundle:
 def archive(files: Mapping[str, bytes]) -> bytes:
     """A tar.gz without times and owners."""
     packed = io.BytesIO()
-    with gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, filename="") as zipped:
-        with tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar:
-            for name, content in sorted(files.items()):
-                entry = tarfile.TarInfo(name)
-                entry.size = len(content)
-                entry.mode = 0o755 if name.endswith(".sh") else 0o644
-                tar.addfile(entry, io.BytesIO(content))
+    with (
+        gzip.GzipFile(fileobj=packed, mode="wb", mtime=0, filename="") as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for name, content in sorted(files.items()):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            entry.mode = 0o755 if name.endswith(".sh") else 0o644
+            tar.addfile(entry, io.BytesIO(content))
     return packed.getvalue()
 
 

@@ -200,8 +200,8 @@ class CertificateState(FactBase[Certificate]):
     """Of the balancer's certificate, whose key is beside it."""
 
     def command(self) -> str:
-        file = places.CERTIFICATE
-        return f"[ -s {places.CERTIFICATE_KEY} ] && openssl x509 -in {file} -noout -enddate -ext subjectAltName 2>/dev/null || true"
+        ask = f"openssl x509 -in {places.CERTIFICATE} -noout -enddate -ext subjectAltName"
+        return f"[ -s {places.CERTIFICATE_KEY} ] && {ask} 2>/dev/null || true"
 
     def process(self, output: list[str]) -> Certificate:
         text = "\n".join(output)

@@ -48,10 +48,7 @@ def install(member: Member, session: Session, output: Output, cpus: Cpus, *, dry
     changed: list[str] = []
     for stage in stages(member, bundle(), cpus):
         with output.step(stage.name) as progress:
-            if dry:
-                steps = _planned(session, stage)
-            else:
-                steps = session.run(stage.apply)
+            steps = _planned(session, stage) if dry else session.run(stage.apply)
             mine = [step.name for step in steps if step.changed]
             progress(f"{len(mine)} to change" if dry else f"{len(mine)} changed")
         for name in mine:

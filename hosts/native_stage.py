@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping
 
 from pyinfra import host
+from pyinfra.api.operation import OperationMeta
 from pyinfra.operations import apt, files, server, systemd
 from pyinfra.operations.util import any_changed
 
@@ -53,7 +54,7 @@ def users(member: Member) -> None:
     """Who the programs run as, and where things are."""
     del member
     for user in (places.USER, places.BALANCER_USER):
-        server.user(
+        server.user(  # noqa: S604 - a log-in shell
             name=f"user {user}",
             user=user,
             system=True,
@@ -78,12 +79,13 @@ def stores(member: Member) -> None:
     path = f"/etc/postgresql/{state.cluster}/conf.d/veloz.conf"
     written = _file(path, native.postgres_file(spec), mode="644")
     if not state.checksums:
+        programs = f"/usr/lib/postgresql/{state.cluster.split('/')[0]}/bin"
+        data = f"/var/lib/postgresql/{state.cluster}"
         server.shell(
             name="checksums of PostgreSQL's pages",
             commands=[
                 f"systemctl stop {state.unit}",
-                f"runuser -u postgres -- /usr/lib/postgresql/{state.cluster.split('/')[0]}/bin/pg_checksums "
-                f"--enable -D /var/lib/postgresql/{state.cluster}",
+                f"runuser -u postgres -- {programs}/pg_checksums --enable -D {data}",
             ],
         )
     restart = [f"systemctl restart {state.unit}"]
@@ -178,7 +180,7 @@ def configuration(member: Member, release: str, cpus: units.Cpus) -> None:
 
 
 def start(member: Member, release: str, cpus: units.Cpus) -> None:
-    """What runs with other files than those that are there is restarted, gateways one after another; what does not run is started."""
+    """What runs with other files than those that are there is restarted, one gateway after another; the rest is started."""
     spec = member.spec
     if host.get_fact(NeedsReload):
         systemd.daemon_reload(name="systemd reads the units")
@@ -216,14 +218,11 @@ def _roll(spec: Deployment, release: str, changed: list[int]) -> None:
     """Also where none runs: the release becomes the current one."""
     if not changed and host.get_fact(Releases)["current"] == release:
         return
-    one = [f"{n}={native.ready_url(spec, n)}" for n in changed]
+    told = " ".join([release, str(_READY_SECONDS), *(f"{n}={native.ready_url(spec, n)}" for n in changed)])
     server.shell(
         name=f"release {release} is current"
         + (f", gateways {', '.join(map(str, changed))} restarted" if changed else ""),
-        commands=[
-            f"cd {places.RELEASES}/{release} && "
-            f"venv/bin/python -B -m hosts.on_host.roll {' '.join([release, str(_READY_SECONDS), *one])}"
-        ],
+        commands=[f"cd {places.RELEASES}/{release} && venv/bin/python -B -m hosts.on_host.roll {told}"],
     )
 
 
@@ -233,7 +232,7 @@ def _balancer() -> None:
         server.shell(name=f"balancer: {verb}", commands=[f"systemctl {verb} {places.BALANCER_UNIT}"])
 
 
-def _file(path: str, text: str, *, user: str = "root", mode: str = "644"):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _file(path: str, text: str, *, user: str = "root", mode: str = "644") -> OperationMeta:
     return files.put(
         name=path, src=io.StringIO(text), dest=path, user=user, group=user, mode=mode, create_remote_dir=False
     )

@@ -46,7 +46,10 @@ def postgres_settings(spec: Deployment) -> dict[str, str]:
 
 def postgres_arguments(spec: Deployment) -> tuple[str, ...]:
     """After the image's own entry point."""
-    return ("postgres", *(word for name, value in postgres_settings(spec).items() for word in ("-c", f"{name}={value}")))
+    return (
+        "postgres",
+        *(word for name, value in postgres_settings(spec).items() for word in ("-c", f"{name}={value}")),
+    )
 
 
 def postgres_files(secrets: Secrets) -> tuple[File, ...]:

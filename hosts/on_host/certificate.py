@@ -13,7 +13,7 @@ from stacks.commands.certificates import generate
 def main(arguments: list[str]) -> None:
     folder, owner, name, *hostnames = arguments
     made = generate(name, hostnames)
-    # The key first and the certificate last: who reloads in between finds the old certificate without its key, and keeps what it has.
+    # Nobody reads them in between: the balancer is reloaded after this.
     for file, text, mode in (
         ("ca.crt", made.authority, 0o444),
         ("tls.key", made.key, 0o400),
