@@ -12,6 +12,11 @@ from pyinfra.api import FactBase
 from hosts import native, places
 from stacks import names, ports
 
+_ASK: Final = (
+    "SELECT 'checksums', current_setting('data_checksums') "
+    "UNION ALL SELECT 'role', 'on' FROM pg_roles WHERE rolname = '{role}' "
+    "UNION ALL SELECT 'database', 'on' FROM pg_database WHERE datname = '{database}'"
+)
 _VERSION: Final = re.compile(r"(\d+(?:\.\d+)+)")
 
 
@@ -43,11 +48,7 @@ class PostgresState(FactBase[Postgres]):
     """Of the distribution's cluster at the usual port."""
 
     def command(self) -> str:
-        ask = (
-            "SELECT 'checksums', current_setting('data_checksums') UNION ALL "
-            f"SELECT 'role', 'on' FROM pg_roles WHERE rolname = '{places.USER}' UNION ALL "
-            f"SELECT 'database', 'on' FROM pg_database WHERE datname = '{names.DATABASE}'"
-        )
+        ask = _ASK.format(role=places.USER, database=names.DATABASE)
         return (
             f'pg_lsclusters --no-header 2>/dev/null | awk \'$3 == {ports.POSTGRES} {{print "cluster|" $1 "/" $2}}\'; '
             f"cd / && runuser -u postgres -- psql -p {ports.POSTGRES} -AXtq -c {shlex.quote(ask)} 2>/dev/null || true"

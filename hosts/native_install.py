@@ -1,20 +1,21 @@
-"""The native install of one host: its stages in order, the proof that it serves, and what of it would change."""
+"""The native install of one host: its stages in order, and the proof that it serves."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
 from hosts import native, native_stage, places, provided
-from hosts.bundle import Bundle, bundle
+from hosts.bundle import Bundle
 from hosts.inventory import Member
 from hosts.native_facts import Authority, Smoke
-from hosts.session import Session, Step
+from hosts.session import Session
+from hosts.stages import Stage
 from hosts.units import Cpus
 from stacks.commands.failures import Failure
 from stacks.commands.output import Output
@@ -22,13 +23,6 @@ from stacks.commands.smoke import Edge, wait_ready
 
 _READY_SECONDS: Final = 90
 _LOOPBACK: Final = "127.0.0.1"
-
-
-class Stage(NamedTuple):
-    """`apply` calls pyinfra's operations."""
-
-    name: str
-    apply: Callable[[], None]
 
 
 def stages(member: Member, made: Bundle, cpus: Cpus) -> Iterator[Stage]:
@@ -41,31 +35,6 @@ def stages(member: Member, made: Bundle, cpus: Cpus) -> Iterator[Stage]:
     yield Stage("secrets and certificate", partial(native_stage.secrets, member, made.release, mine))
     yield Stage("units and configuration", partial(native_stage.configuration, member, made.release, cpus))
     yield Stage("start", partial(native_stage.start, member, made.release, cpus))
-
-
-def install(member: Member, session: Session, output: Output, cpus: Cpus, *, dry: bool) -> dict[str, Any]:
-    """Raises Failure; what runs goes on running when a stage before the start fails."""
-    changed: list[str] = []
-    for stage in stages(member, bundle(), cpus):
-        with output.step(stage.name) as progress:
-            steps = _planned(session, stage) if dry else session.run(stage.apply)
-            mine = [step.name for step in steps if step.changed]
-            progress(f"{len(mine)} to change" if dry else f"{len(mine)} changed")
-        for name in mine:
-            output.say(f"  {'would change' if dry else 'changed'}: {name}")
-        changed += [f"{stage.name}: {name}" for name in mine]
-    document: dict[str, Any] = {"host": session.name, "changed": changed, "url": native.url(member.spec)}
-    if not dry:
-        document["steps"] = prove(member, session, output)
-    return document
-
-
-def _planned(session: Session, stage: Stage) -> tuple[Step, ...]:
-    """A bare host cannot say yet what its PostgreSQL would be told."""
-    try:
-        return session.plan(stage.apply)
-    except Failure as error:
-        return (Step(f"as far as can be seen now: {error}", changed=True),)
 
 
 def prove(member: Member, session: Session, output: Output) -> list[list[Any]]:

@@ -123,7 +123,7 @@ async def test_an_engine_runs_on_the_cpus_that_were_named(engine_binary: Path) -
     cpu = max(os.sched_getaffinity(0))
     engine = await Engine.start(engine_binary, 5, str(cpu))
     try:
-        said = subprocess.run(["taskset", "-cp", str(engine.pid)], check=True, capture_output=True, text=True).stdout
+        said = await asyncio.to_thread(subprocess.check_output, ["taskset", "-cp", str(engine.pid)], text=True)
     finally:
         await engine.stop()
     assert said.endswith(f"affinity list: {cpu}\n")
