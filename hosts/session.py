@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
-from typing import Any, Final, NamedTuple
+from contextlib import contextmanager, suppress
+from typing import Any, Final, NamedTuple, TypeVar
 
 from pyinfra.api import Config, FactBase, Inventory, State
 from pyinfra.api.connect import connect_all, disconnect_all
@@ -15,11 +13,14 @@ from pyinfra.api.deploy import add_deploy
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 from pyinfra.api.operations import run_ops
+from pyinfra.api.state import BaseStateCallback
 from pyinfra.context import ctx_host, ctx_state
 
+from hosts.said import Said, of_operation
 from stacks.commands.failures import Failure
 from stacks.machines import Machine
 
+T = TypeVar("T")
 CONNECT_SECONDS: Final = 10
 # The file that known hosts are kept in, where it is not SSH's usual one.
 KNOWN_HOSTS: Final = "SSH_KNOWN_HOSTS"
@@ -33,22 +34,31 @@ class Step(NamedTuple):
 
 
 class Session:
-    """Every call makes a connection of its own (0.2 s) and sees the host as it is then: a pyinfra state runs once."""
+    """Every call makes a connection of its own (0.2 s) and sees the host as it is then: a pyinfra state runs once.
 
-    def __init__(self, machine: Machine) -> None:
+    `told` hears the name of every operation before it runs.
+    """
+
+    def __init__(self, machine: Machine, told: Callable[[str], None] = lambda _name: None) -> None:
         self.machine = machine
+        self._told = told
 
-    def fact(self, fact: type[FactBase], **arguments: Any) -> Any:  # noqa: ANN401 - a fact's own type
+    @property
+    def name(self) -> str:
+        return self.machine.address
+
+    def fact(self, fact: type[FactBase[Any]], **arguments: Any) -> Any:  # noqa: ANN401 - a fact's own type
         """Raises Failure when the host cannot be reached or does not say."""
-        with self._connected() as (state, host), ctx_state.use(state), ctx_host.use(host):
-            try:
-                return host.get_fact(fact, **arguments)
-            except PyinfraError as error:
-                raise Failure(f"{self.name}: {fact.__name__} cannot be read: {error}; look at the host") from error
+        return self.ask(lambda host: host.get_fact(fact, **arguments))
+
+    def ask(self, question: Callable[..., T], *positional: Any, **arguments: Any) -> T:  # noqa: ANN401
+        """What `question(host, …)` returns: facts, on one connection. Raises Failure."""
+        with self._connected() as (state, host), self._failing(state, host), ctx_state.use(state), ctx_host.use(host):
+            return question(host, *positional, **arguments)
 
     def plan(self, deploy: Callable[..., None], *positional: Any, **arguments: Any) -> tuple[Step, ...]:  # noqa: ANN401
         """What `run` would do, as far as it can be said before. Nothing is changed."""
-        with self._connected() as (state, host):
+        with self._connected() as (state, host), self._failing(state, host):
             add_deploy(state, deploy, *positional, **arguments)
             return tuple(_steps(state, host, done=False))
 
@@ -57,19 +67,21 @@ class Session:
 
         Raises Failure with what the host said; what was done before stays.
         """
-        with self._connected() as (state, host):
+        with self._connected() as (state, host), self._failing(state, host):
             add_deploy(state, deploy, *positional, **arguments)
-            said = _Said()
-            with said.listening():
-                try:
-                    run_ops(state)
-                except PyinfraError as error:
-                    raise Failure(f"{self.name}: {said.last or error}") from error
+            state.add_callback_handler(_Teller(self._told))
+            run_ops(state)
             return tuple(_steps(state, host, done=True))
 
-    @property
-    def name(self) -> str:
-        return self.machine.address
+    @contextmanager
+    def _failing(self, state: State, host: Host) -> Iterator[None]:
+        """The exception says that something failed; the host said what."""
+        said = Said()
+        with said.listening():
+            try:
+                yield
+            except PyinfraError as error:
+                raise Failure(f"{self.name}: {of_operation(state, host) or said.last or error}") from error
 
     @contextmanager
     def _connected(self) -> Iterator[tuple[State, Host]]:
@@ -77,7 +89,8 @@ class Session:
         state = State(
             inventory, Config(FAIL_PERCENT=0, CONNECT_TIMEOUT=CONNECT_SECONDS, SUDO=self.machine.user != "root")
         )
-        said = _Said()
+        host = inventory.get_host(self.name)
+        said = Said()
         with said.listening():
             try:
                 connect_all(state)
@@ -87,9 +100,12 @@ class Session:
                     "look at the address, the key (SSH_KEY) and the host's sshd"
                 ) from error
         try:
-            yield state, inventory.get_host(self.name)
+            yield state, host
         finally:
-            disconnect_all(state)
+            with suppress(Exception):  # of a connection that broke
+                disconnect_all(state)
+            if client := getattr(host.connector, "client", None):
+                client.close()  # ends what was started on it, such as the lock
 
 
 def ssh_data(machine: Machine) -> dict[str, Any]:
@@ -113,25 +129,9 @@ def _steps(state: State, host: Host, *, done: bool) -> Iterator[Step]:
         yield Step(next(iter(state.op_meta[key].names), ""), meta.did_change() if done else meta.will_change)
 
 
-class _Said(logging.Handler):
-    """pyinfra logs why it fails, and raises something else."""
+class _Teller(BaseStateCallback):
+    def __init__(self, told: Callable[[str], None]) -> None:
+        self._told = told
 
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.last = ""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.last = record.getMessage().strip() or self.last
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        logger = logging.getLogger("pyinfra")
-        logger.addHandler(self)
-        quiet = logger.propagate
-        logger.propagate = False
-        try:
-            with redirect_stderr(io.StringIO()):  # progress spinners
-                yield
-        finally:
-            logger.removeHandler(self)
-            logger.propagate = quiet
+    def operation_start(self, state: State, op_hash: str) -> None:  # type: ignore[override]  # pyinfra's is static
+        self._told(next(iter(state.op_meta[op_hash].names), ""))

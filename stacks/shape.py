@@ -25,6 +25,9 @@ def problems(kind: Any, value: object, path: str = "") -> Iterator[Refusal]:  # 
         yield from _struct(info, value, path)
     elif isinstance(info, msgspec.inspect.DictType) and isinstance(value, Mapping):
         yield from _mapping(kind, value, path)
+    elif (entry := _entry(info)) is not None and isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from problems(entry, one, f"{path}[{number}]")
     else:
         yield from _leaf(kind, info, value, path)
 
@@ -55,6 +58,13 @@ def _mapping(kind: Any, value: Mapping[Any, Any], path: str) -> Iterator[Refusal
             yield Refusal(_join(path, name), None, f"its name {_words(keys)}", "correct it, or remove it")
         else:
             yield from problems(values, value[name], _join(path, name))
+
+
+def _entry(info: msgspec.inspect.Type) -> type[msgspec.Struct] | None:
+    """What a list has, where its entries have fields of their own."""
+    if isinstance(info, msgspec.inspect.VarTupleType) and isinstance(info.item_type, msgspec.inspect.StructType):
+        return info.item_type.cls
+    return None
 
 
 def _arguments(kind: Any) -> tuple[Any, Any]:  # noqa: ANN401

@@ -44,6 +44,25 @@ def settings(**values: object) -> dict[str, Any]:
 
 # What is wrong, the path of the refusal, words of its rule.
 CASES: list[tuple[dict[str, Any], str, str]] = [
+    # Bare hosts
+    (
+        compose(hosts={"install": "docker", "machines": [{"address": "a"}, {"address": "a", "roles": ["redis"]}]}),
+        "hosts.machines",
+        "must be named once",
+    ),
+    (compose(hosts={"machines": [{"address": "a", "roles": []}]}), "hosts.machines[0].roles", "what the host is for"),
+    (
+        compose(hosts={"machines": [{"address": "a", "roles": ["redis", "redis"]}]}),
+        "hosts.machines[0].roles",
+        "each role once",
+    ),
+    (compose(hosts={"management": ["192.0.2.1/24"]}), "hosts.management[0]", "without host bits"),
+    (compose(hosts={"management": ["10.0.0.0/8", "::/0"]}), "hosts.management[1]", "must not be everybody"),
+    (
+        compose(hosts={"machines": [{"address": "a"}, {"address": "b"}]}),
+        "hosts.install",
+        "puts everything on one",
+    ),
     # The edge
     (compose(edge={"kind": "ingress"}), "edge.kind", "an ingress is of a cluster"),
     (single(edge={"address": "0.0.0.0"}), "edge.address", "must be of loopback in single"),  # noqa: S104

@@ -77,6 +77,10 @@ def test_every_wrong_field_is_named_with_its_rule_and_a_remedy() -> None:
             "name": "Veloz",
             "sizes": {"foo": {}, "gateway": {"cpu": 1}, "redis": 3},
             "gateways": {"replicas": "3", "egress": 1, "settings": {"log_level": None}},
+            "hosts": {
+                "machines": [{"address": "a", "rolls": []}, {"address": "b", "roles": ["x"]}, 3],
+                "huge_pages": -1,
+            },
             "edge": {"kind": "traefik", "proxies": "10.0.0.0/8", "tls": {"sauce": "none"}},
             "limits": {"sysctls": {"a": "1", "net.x": "y"}},
             "docker": {"capacity": {"cpu": 1000}},
@@ -96,6 +100,15 @@ def test_every_wrong_field_is_named_with_its_rule_and_a_remedy() -> None:
         "sizes.redis": "sizes.redis = 3: must be a mapping of names to values; correct it",
         "gateways.replicas": (
             "gateways.replicas = 3: must be a whole number, at least 1 and at most 50; correct it, or leave it out"
+        ),
+        "hosts.machines[0].rolls": "hosts.machines[0].rolls = []: there is no such field; did you mean roles?",
+        "hosts.machines[1].roles": (
+            "hosts.machines[1].roles = ['x']: must be a list in which each entry must be one of balancer, engine, gateway, "
+            "monitoring, postgres, redis; correct it, or leave it out"
+        ),
+        "hosts.machines[2]": "hosts.machines[2] = 3: must be a mapping of names to values; correct it",
+        "hosts.huge_pages": (
+            "hosts.huge_pages = -1: must be a whole number, at least 0 and at most 1048576; correct it, or leave it out"
         ),
         "gateways.egress": "gateways.egress = 1: must be true or false; correct it, or leave it out",
         "gateways.settings.log_level": (
