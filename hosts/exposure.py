@@ -53,8 +53,6 @@ def rules(member: Member, seen: Seen) -> tuple[Rule, ...]:
 def source(text: str) -> str:
     """An address or network as ufw prints it; empty for everybody."""
     network = ipaddress.ip_network(text.partition("%")[0], strict=False)
-    if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped and network.prefixlen == 128:
-        network = ipaddress.ip_network(network.network_address.ipv4_mapped)
     if not network.prefixlen:
         return ""
     return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
@@ -98,7 +96,9 @@ def _addresses(name: str, seen: Seen) -> tuple[str, ...]:
         return (source(name),)
     if found := seen.resolved.get(name):
         return tuple(map(source, found))
-    raise Failure(f"hosts.machines: the host cannot find {name!r}; give an address, or put the name into its DNS or /etc/hosts")
+    raise Failure(
+        f"hosts.machines: the host cannot find {name!r}; give an address, or put the name into its DNS or /etc/hosts"
+    )
 
 
 def _literal(name: str) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 from pyinfra.api import FactBase
 from typing_extensions import override
 
@@ -19,7 +20,7 @@ _BRIDGES: Final = "/sys/class/net/br-*/bridge"
 _TOOLS: Final[dict[Family, str]] = {4: "iptables", 6: "ip6tables"}
 
 
-class Firewall(NamedTuple):
+class Firewall(msgspec.Struct, frozen=True):
     """`running`: the kernel has ufw's rules. `blocks`: of after.rules, as they are. `defaults`: of ufw's two files."""
 
     installed: bool = False
@@ -48,8 +49,10 @@ class FirewallFact(FactBase[Firewall]):
             "defaults": "grep -hE '^[A-Z0-9_]+=' /etc/default/ufw /etc/ufw/ufw.conf",
             "added": "ufw show added",
             "ssh_ports": "sshd -T | sed -n 's/^port //p'",
-            "resolved": f"for n in {lookups}; do getent ahosts $n | awk -v n=$n '{{print n, $1}}'; done" if names else "true",
-            "bridges": f"for b in {_BRIDGES}; do basename ${{b%/bridge}}; done",
+            "resolved": f"for n in {lookups}; do getent ahosts $n | awk -v n=$n '{{print n, $1}}'; done"
+            if names
+            else "true",
+            "bridges": f"for b in {_BRIDGES}; do [ ! -e $b ] || basename ${{b%/bridge}}; done",
             "armed": f"ls -d {STATE}/armed",
             "original": f"ls -d {STATE}/original",
             "original_added": f"cat {STATE}/original/added",

@@ -67,7 +67,9 @@ def _possible(found: Firewall) -> None:
         )
     for family, text in found.blocks.items():
         if text and not text.endswith(f"{END}\n"):
-            raise Failure(f"{FILES[family]}: {BEGIN!r} has no {END!r} after it; put that line back where the block ends")
+            raise Failure(
+                f"{FILES[family]}: {BEGIN!r} has no {END!r} after it; put that line back where the block ends"
+            )
 
 
 def _defaults(found: Firewall) -> Iterator[Change]:

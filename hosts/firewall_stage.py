@@ -6,7 +6,6 @@ import io
 from pathlib import Path
 from typing import Final
 
-from pyinfra.api.deploy import deploy
 from pyinfra.operations import apt, files, server
 
 from hosts.firewall_facts import STATE
@@ -18,13 +17,11 @@ _SCRIPT: Final = Path(__file__).with_name("templates") / "firewall_guard.sh"
 _COMMANDS: Final = f"{STATE}/commands.sh"
 
 
-@deploy("firewall: packages")
 def install() -> None:
     """ufw, which changes nothing until it is switched on."""
     apt.packages(name="firewall: install ufw", packages=["ufw"], no_recommends=True, update=True, cache_time=3600)
 
 
-@deploy("firewall: the way back")
 def arm(plan: Plan) -> None:
     """Whatever happens from here on, the host puts its former firewall back unless `disarm` comes in time."""
     for directory, mode in _directories():
@@ -34,13 +31,11 @@ def arm(plan: Plan) -> None:
     server.shell(name="firewall: arm the way back", commands=[f"sh {GUARD} arm {REVERT_SECONDS}"])
 
 
-@deploy("firewall: rules")
 def apply() -> None:
     """What `arm` left there to do."""
     server.shell(name="firewall: change it", commands=[f"sh {GUARD} apply {_COMMANDS}"])
 
 
-@deploy("firewall: confirmed")
 def disarm(*, forget: bool = False) -> None:
     server.shell(name="firewall: confirm", commands=[f"sh {GUARD} {'forget' if forget else 'disarm'}"])
 

@@ -41,7 +41,9 @@ def look(member: Member, session: Session) -> Look:
     found: Firewall = session.fact(FirewallFact, names=list(exposure.names(member)))
     live = session.fact(LiveConnection, _sudo=False).split()
     if len(live) != _OF_SSH_CONNECTION:
-        raise Failure(f"{session.name}: its sshd does not say where this connection comes from (SSH_CONNECTION is empty)")
+        raise Failure(
+            f"{session.name}: its sshd does not say where this connection comes from (SSH_CONNECTION is empty)"
+        )
     administrator, _, _, port = live
     ports = tuple(sorted({int(port), *found.ssh_ports}))
     return Look(found, exposure.rules(member, Seen(administrator, ports, found.resolved)))
@@ -72,7 +74,11 @@ def _one(member: Member, output: Output, *, dry: bool, off: bool) -> dict[str, A
     if plan.changes and not dry:
         with output.step(f"{session.name}: firewall"):
             change(session, plan, forget=off)
-    return {"changes": [one.words for one in plan.changes], "notes": list(plan.notes), "changed": bool(plan.changes and not dry)}
+    return {
+        "changes": [one.words for one in plan.changes],
+        "notes": list(plan.notes),
+        "changed": bool(plan.changes and not dry),
+    }
 
 
 def _show(session: Session, plan: Plan, output: Output) -> None:
@@ -102,4 +108,6 @@ def _undone(session: Session) -> str:
         except Failure:
             pass
         time.sleep(_POLL_SECONDS)
-    return "the host cannot be asked whether it has its former firewall back: its own timer does that, also after a reboot"
+    return (
+        "the host cannot be asked whether it has its former firewall back: its own timer does that, also after a reboot"
+    )

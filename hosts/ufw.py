@@ -74,7 +74,9 @@ class Difference(NamedTuple):
             for rule in reversed(ahead)
         )
         appended = (Change(f"+ {rule.words}", _told("", rule)) for rule in behind)
-        removed = (Change(f"- {line.arguments}: {line.comment}", f"ufw delete {line.arguments}") for line in self.remove)
+        removed = (
+            Change(f"- {line.arguments}: {line.comment}", f"ufw delete {line.arguments}") for line in self.remove
+        )
         return (*moved, *appended, *removed)
 
 
@@ -90,13 +92,20 @@ def difference(wanted: Sequence[Rule], added: Sequence[Added], *, again: bool = 
     """
     have = {line.arguments for line in added}
     late = _late(added)
-    add = tuple(rule for rule in wanted if again or rule.arguments not in have or (rule.first and rule.arguments in late))
+    add = tuple(
+        rule for rule in wanted if again or rule.arguments not in have or (rule.first and rule.arguments in late)
+    )
     keep = {rule.arguments for rule in wanted}
     return Difference(
         add=add,
         remove=tuple(line for line in added if line.ours and line.arguments not in keep),
         foreign=tuple(line for line in added if not line.ours),
     )
+
+
+def _line(line: str) -> Added:
+    arguments, _, comment = line.removeprefix(_TITLE).partition(" comment ")
+    return Added(arguments, " ".join(shlex.split(comment)) if comment else "")
 
 
 def _late(added: Iterable[Added]) -> frozenset[str]:

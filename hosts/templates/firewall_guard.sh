@@ -19,6 +19,7 @@ apply_seconds=12
 
 die() { echo "$1" >&2; exit 1; }
 locked() { exec 9>/run/veloz-firewall.lock; flock -w 5 9 || "$@"; }
+settle() { find "$@" -exec sync {} +; }
 in_time() { [ -e "$armed" ] || die "the timer has put the former firewall back: it took too long"; }
 
 # $1: iptables or ip6tables. What ufw makes of them, what DOCKER-USER holds, the sysctls that ufw sets.
@@ -33,34 +34,33 @@ save() {
   keys=$(sed -n 's/^ *\([a-z][a-z0-9_/.-]*\) *=.*/\1/p' /etc/ufw/sysctl.conf 2>/dev/null || true)
   # shellcheck disable=SC2086
   if [ -n "$keys" ]; then sysctl -e $keys >"$1.new/sysctl" 2>/dev/null || true; fi
-  sync
+  settle "$1.new"
   mv "$1.new" "$1"
-  sync
+  sync "$here"
 }
 
-# Ours out of Docker's chain, and ufw's chains, which stopping it leaves behind, where there were none.
-unhook() {
-  $2 -D DOCKER-USER -j veloz-docker || true
-  grep -qx -- '-A DOCKER-USER -j RETURN' "$1/$2" || $2 -D DOCKER-USER -j RETURN || true
-  $2 -X DOCKER-USER || true
-  if ! grep -q '^-N ufw' "$1/$2"; then
-    $2 -S | sed -n '/^-A \(INPUT\|FORWARD\|OUTPUT\) -j ufw/s/^-A/-D/p' | while read -r rule; do
-      # shellcheck disable=SC2086
-      $2 $rule || true
-    done
-    for chain in $($2 -S | sed -n 's/^-N \(ufw.*\)/\1/p'); do $2 -F "$chain" || true; done
-    for chain in $($2 -S | sed -n 's/^-N \(ufw.*\)/\1/p'); do $2 -X "$chain" || true; done
-  fi
-  $2 -F veloz-docker || true
-  $2 -X veloz-docker || true
+# $1: iptables or ip6tables. All that ufw and we have there, at once; ufw's own way of stopping leaves its chains and takes seconds.
+clear_rules() {
+  has=$($1 -S)
+  {
+    echo '*filter'
+    $1 -S DOCKER-USER 2>/dev/null | sed -n 's/^-A \(DOCKER-USER -j veloz-docker\)$/-D \1/p'
+    echo "$has" | sed -n 's/^-A \(\(INPUT\|FORWARD\|OUTPUT\) -j ufw.*\)/-D \1/p'
+    echo "$has" | sed -n 's/^-N \(ufw.*\|veloz-docker\)$/-F \1/p'
+    echo "$has" | sed -n 's/^-N \(ufw.*\|veloz-docker\)$/-X \1/p'
+    echo COMMIT
+  } | "$1-restore" -n
 }
 
 restore() {
-  /lib/ufw/ufw-init force-stop >/dev/null 2>&1 || true
+  for hook in before after; do [ ! -x /etc/ufw/$hook.init ] || /etc/ufw/$hook.init stop || true; done
   for tool in iptables ip6tables; do
-    unhook "$1" $tool 2>/dev/null
+    clear_rules $tool || { /lib/ufw/ufw-init force-stop; clear_rules $tool; } || true
+    # What keeps Docker's chain: its own rule at the end, and that it is called.
+    grep -qx -- '-A DOCKER-USER -j RETURN' "$1/$tool" || $tool -D DOCKER-USER -j RETURN || true
+    $tool -X DOCKER-USER || true
     sed -n 's/^-P //p' "$1/$tool" | while read -r chain policy; do $tool -P "$chain" "$policy" || true; done
-  done
+  done 2>/dev/null
   rm -rf /etc/ufw.veloz
   cp -a "$1/ufw" /etc/ufw.veloz
   rm -rf /etc/ufw
@@ -70,14 +70,14 @@ restore() {
   if [ -s "$1/sysctl" ]; then sysctl -e -q -p "$1/sysctl" || true; fi
   if [ "$(cat "$1/enabled")" = enabled ]; then was=enable; else was=disable; fi
   systemctl --no-reload $was ufw >/dev/null 2>&1 || true
-  sync
+  settle /etc/ufw /etc/default/ufw
 }
 
 stop_timer() {
   systemctl disable $unit.timer >/dev/null 2>&1 || true
   systemctl stop $unit.timer || true
   rm -f $units/$unit.timer $units/$unit.service
-  sync
+  sync $units
   systemctl daemon-reload
 }
 
@@ -101,9 +101,12 @@ AccuracySec=100ms
 [Install]
 WantedBy=timers.target
 EOF
-  sync
+  sync $units/$unit.timer $units/$unit.service
   systemctl daemon-reload
-  systemctl enable --now $unit.timer 2>/dev/null && return
+  if systemctl enable --now $unit.timer 2>/dev/null; then
+    sync $units/timers.target.wants
+    return
+  fi
   stop_timer
   rm -rf "$armed"
   die "systemd did not start the timer that would undo a wrong rule, so nothing was changed"
@@ -120,7 +123,7 @@ disarm() {
   in_time
   stop_timer
   if [ -e "$original" ]; then rm -rf "$armed"; else mv "$armed" "$original"; fi
-  sync
+  sync "$here"
 }
 
 revert() {
