@@ -38,7 +38,7 @@ def plan(rules: Sequence[Rule], found: Firewall) -> Plan:
     _possible(found)
     difference = ufw.difference(rules, found.added, again=found.installed and found.defaults.get("IPV6") != "yes")
     changes = (*_defaults(found), *_blocks(rules, found), *difference.changes)
-    return Plan((*changes, *_running(rules, found, changes)), tuple(_notes(rules, found, difference.foreign)))
+    return Plan((*changes, *_running(rules, found, changes)), tuple(_notes(rules, found, difference)))
 
 
 def off(found: Firewall) -> Plan:
@@ -116,8 +116,10 @@ def _loaded(rules: Sequence[Rule], found: Firewall) -> bool:
     )
 
 
-def _notes(rules: Sequence[Rule], found: Firewall, foreign: Sequence[ufw.Added]) -> Iterator[str]:
-    for line in foreign:
+def _notes(rules: Sequence[Rule], found: Firewall, difference: ufw.Difference) -> Iterator[str]:
+    for line in difference.refusing:
+        yield f"ufw {line.arguments}: somebody else refuses what the description opens; it stays closed while that rule is there"
+    for line in difference.foreign:
         yield f"kept, somebody else's rule: ufw {line.arguments}" + (f" ({line.comment})" if line.comment else "")
     for family in FAMILIES:
         for rule in found.kernel.get(family, Kernel()).foreign:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 Action: TypeAlias = Literal["allow", "deny"]
@@ -44,6 +44,19 @@ class Added(NamedTuple):
         return self.comment.startswith(OURS)
 
     @property
+    def traffic(self) -> str:
+        """Whatever is done to it: two rules for the same cannot be."""
+        return self.arguments.partition(" ")[2]
+
+    @property
+    def refuses(self) -> bool:
+        return self.arguments.startswith(("deny ", "reject "))
+
+    @property
+    def limits(self) -> bool:
+        return self.arguments.startswith("limit ")
+
+    @property
     def command(self) -> str:
         """The same again."""
         return f"ufw {self.arguments}" + (f" comment {shlex.quote(self.comment)}" if self.comment else "")
@@ -56,28 +69,40 @@ class Change(NamedTuple):
     command: str
 
 
-class Difference(NamedTuple):
-    """`foreign` are rules of somebody else: they stay."""
+class Step(NamedTuple):
+    """A rule to add. `instead` is the one for the same traffic that stands in its way: ufw skips or replaces without a word."""
 
-    add: tuple[Rule, ...]
+    rule: Rule
+    instead: Added | None = None
+
+    @property
+    def change(self) -> Change:
+        # ufw does not move a rule that it has.
+        gone = self.instead.arguments if self.instead else self.rule.arguments if self.rule.first else ""
+        before = f"ufw delete {gone} >/dev/null 2>&1 || true; " if gone else ""
+        words = f"+ {self.rule.words}" + (f", instead of: ufw {gone}" if self.instead else "")
+        how = "prepend " if self.rule.first else ""
+        return Change(words, f"{before}ufw {how}{self.rule.arguments} comment {shlex.quote(OURS + self.rule.why)}")
+
+
+class Difference(NamedTuple):
+    """`foreign` are rules of somebody else that stay; `refusing` those of them that refuse what the description opens."""
+
+    add: tuple[Step, ...]
     remove: tuple[Added, ...]
     foreign: tuple[Added, ...]
+    refusing: tuple[Added, ...]
 
     @property
     def changes(self) -> tuple[Change, ...]:
         """In an order that never closes what is to stay open."""
-        ahead = [rule for rule in self.add if rule.first]
-        behind = [rule for rule in self.add if not rule.first]
-        # Each is put before the last one, so the first goes last. ufw does not move a rule that it has.
-        moved = (
-            Change(f"+ {rule.words}", f"ufw delete {rule.arguments} >/dev/null 2>&1 || true; {_told('prepend ', rule)}")
-            for rule in reversed(ahead)
-        )
-        appended = (Change(f"+ {rule.words}", _told("", rule)) for rule in behind)
+        # Each is put before the last one, so the first goes last.
+        ahead = (step.change for step in reversed(self.add) if step.rule.first)
+        behind = (step.change for step in self.add if not step.rule.first)
         removed = (
             Change(f"- {line.arguments}: {line.comment}", f"ufw delete {line.arguments}") for line in self.remove
         )
-        return (*moved, *appended, *removed)
+        return (*ahead, *behind, *removed)
 
 
 def parse(text: str) -> tuple[Added, ...]:
@@ -90,16 +115,27 @@ def difference(wanted: Sequence[Rule], added: Sequence[Added], *, again: bool = 
 
     `again`: also those that are there, for a family of addresses that ufw had left out.
     """
-    have = {line.arguments for line in added}
+    have = {line.traffic: line for line in added}
     late = _late(added)
-    add = tuple(
-        rule for rule in wanted if again or rule.arguments not in have or (rule.first and rule.arguments in late)
-    )
+    add: list[Step] = []
+    refusing: list[Added] = []
+    for rule in wanted:
+        line = have.get(Added(rule.arguments).traffic)
+        if line and line.arguments != rule.arguments:
+            # The way in comes first; what else somebody refuses or limits is theirs to say.
+            if rule.first or line.ours:
+                add.append(Step(rule, line))
+            elif line.refuses:
+                refusing.append(line)
+        elif again or not line or (rule.first and line in late):
+            add.append(Step(rule))
+    instead = {step.instead for step in add}
     keep = {rule.arguments for rule in wanted}
     return Difference(
-        add=add,
-        remove=tuple(line for line in added if line.ours and line.arguments not in keep),
-        foreign=tuple(line for line in added if not line.ours),
+        add=tuple(add),
+        remove=tuple(line for line in added if line.ours and line.arguments not in keep and line not in instead),
+        foreign=tuple(line for line in added if not line.ours and line not in instead),
+        refusing=tuple(refusing),
     )
 
 
@@ -108,12 +144,7 @@ def _line(line: str) -> Added:
     return Added(arguments, " ".join(shlex.split(comment)) if comment else "")
 
 
-def _late(added: Iterable[Added]) -> frozenset[str]:
+def _late(added: Sequence[Added]) -> frozenset[Added]:
     """Those behind a rule that may refuse what they allow."""
-    lines = list(added)
-    refusing = [at for at, line in enumerate(lines) if not line.arguments.startswith(("allow ", "route "))]
-    return frozenset(line.arguments for line in lines[refusing[0] + 1 :]) if refusing else frozenset()
-
-
-def _told(how: str, rule: Rule) -> str:
-    return f"ufw {how}{rule.arguments} comment {shlex.quote(OURS + rule.why)}"
+    first = next((at for at, line in enumerate(added) if line.refuses or line.limits), len(added))
+    return frozenset(added[first:])
