@@ -1,0 +1,113 @@
+"""`firewall`: close a host but for what the description opens, and never the way in of who does it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from pyinfra.api.host import Host
+
+from hosts import exposure, firewall_plan, firewall_stage
+from hosts.exposure import Seen
+from hosts.firewall_facts import Firewall, FirewallFact, LiveConnection
+from hosts.firewall_plan import Plan
+from hosts.inventory import Member
+from hosts.session import Session
+from hosts.ufw import Rule
+from stacks.commands.failures import Failure
+from stacks.commands.output import Output
+
+_OF_SSH_CONNECTION: Final = 4
+_POLL_SECONDS: Final = 1.0
+# Until the timer has undone a change: its own seconds, a running command's, and those of undoing.
+_UNDONE_SECONDS: Final = firewall_stage.REVERT_SECONDS + 25
+
+
+class Look(NamedTuple):
+    """A host's firewall as it is, and the rules as they should be."""
+
+    found: Firewall
+    rules: tuple[Rule, ...]
+
+
+def firewall(members: Sequence[Member], output: Output, *, dry: bool = False, off: bool = False) -> dict[str, Any]:
+    """One host after the other. `off`: back to what was before the first run. Raises Failure."""
+    return {"hosts": {member.machine.address: _one(member, output, dry=dry, off=off) for member in members}}
+
+
+def look(member: Member, session: Session) -> Look:
+    """Raises Failure."""
+    found: Firewall = session.fact(FirewallFact, names=list(exposure.names(member)))
+    live = session.fact(LiveConnection, _sudo=False).split()
+    if len(live) != _OF_SSH_CONNECTION:
+        raise Failure(
+            f"{session.name}: its sshd does not say where this connection comes from (SSH_CONNECTION is empty)"
+        )
+    administrator, _, _, port = live
+    ports = tuple(sorted({int(port), *found.ssh_ports}))
+    return Look(found, exposure.rules(member, Seen(administrator, ports, found.resolved)))
+
+
+def change(session: Session, plan: Plan, *, forget: bool = False) -> None:
+    """Armed, applied, tried with a new connection beside the old one, confirmed.
+
+    Raises Failure; once it was armed the host has its former firewall then, and the message says so, or that nobody can tell.
+    """
+    session.run(firewall_stage.arm, plan)
+    try:
+        session.ask(_beside, lambda: session.run(firewall_stage.apply))
+        session.run(firewall_stage.disarm, forget=forget)
+    except Failure as error:
+        raise Failure(f"{error}; {_undone(session)}") from error
+
+
+def _one(member: Member, output: Output, *, dry: bool, off: bool) -> dict[str, Any]:
+    session = Session(member.machine)
+    seen = look(member, session)
+    if not seen.found.installed and not dry and not off:
+        with output.step(f"{session.name}: installing ufw"):
+            session.run(firewall_stage.install)
+        seen = look(member, session)
+    plan = firewall_plan.off(seen.found) if off else firewall_plan.plan(seen.rules, seen.found)
+    _show(session, plan, output)
+    if plan.changes and not dry:
+        with output.step(f"{session.name}: firewall"):
+            change(session, plan, forget=off)
+    return {
+        "changes": [one.words for one in plan.changes],
+        "notes": list(plan.notes),
+        "changed": bool(plan.changes and not dry),
+    }
+
+
+def _show(session: Session, plan: Plan, output: Output) -> None:
+    for note in plan.notes:
+        output.say(f"{session.name}: {note}")
+    for one in plan.changes:
+        output.say(f"{session.name}: {one.words}")
+    if not plan.changes:
+        output.say(f"{session.name}: the firewall is as it should be, 0 changes")
+
+
+def _beside(host: Host, work: Callable[[], object]) -> None:
+    """A connection that was there before must still be alive after, and a new one must be possible."""
+    work()
+    alive, _ = host.run_shell_command("true")
+    if not alive:
+        raise Failure(f"{host.name}: the connection from before the change is dead")
+
+
+def _undone(session: Session) -> str:
+    """Waits until the host has done it, so that nobody has to guess."""
+    end = time.monotonic() + _UNDONE_SECONDS
+    while time.monotonic() < end:
+        try:
+            if not session.fact(FirewallFact).armed:
+                return "the host has its former firewall back"
+        except Failure:
+            pass
+        time.sleep(_POLL_SECONDS)
+    return (
+        "the host cannot be asked whether it has its former firewall back: its own timer does that, also after a reboot"
+    )
