@@ -132,6 +132,20 @@ class RunningGateways(FactBase[dict[int, str]]):
         return {}
 
 
+class Units(FactBase[list[str]]):
+    """Those that systemd has a file of, masked ones too."""
+
+    def command(self, pattern: str) -> str:
+        return f"systemctl list-unit-files --no-legend {shlex.quote(pattern)} || true"
+
+    def process(self, output: list[str]) -> list[str]:
+        return [line.split()[0] for line in output if line.strip()]
+
+    @staticmethod
+    def default() -> list[str]:
+        return []
+
+
 class EnabledUnits(FactBase[list[str]]):
     """Ours, that start with the host."""
 

@@ -27,6 +27,7 @@ from hosts.native_facts import (
     Releases,
     RunningGateways,
     Secrets,
+    Units,
     Version,
 )
 from hosts.provided import Provided
@@ -44,6 +45,10 @@ _MAKE_SECRET = "hosts/on_host/make_secret.sh"  # noqa: S105 - a program's name
 
 def packages(member: Member) -> None:
     """The distribution's, none that is only recommended."""
+    # Its own instance would take our ports. One that was there before is the administrator's and stays as it is.
+    unit = f"{edge.kind(member.spec)}.service"
+    if not host.get_fact(Units, pattern=unit):
+        server.shell(name=f"{unit} is not to start", commands=[f"systemctl mask --quiet {unit}"])
     wanted = ["postgresql", "redis-server", edge.kind(member.spec), "python3-venv", "g++", "make", "openssl"]
     apt.packages(
         name="packages of the system itself", packages=wanted, update=True, cache_time=3600, no_recommends=True
@@ -184,9 +189,6 @@ def start(member: Member, release: str, cpus: units.Cpus) -> None:
     spec = member.spec
     if host.get_fact(NeedsReload):
         systemd.daemon_reload(name="systemd reads the units")
-    # The distribution's own instance would hold the ports.
-    distribution = f"{edge.kind(spec)}.service"
-    systemd.service(name=f"not {distribution}", service=distribution, running=False, enabled=False)
     running = host.get_fact(RunningGateways)
     wanted = {n: units.fingerprint(text) for n, text in units.gateway_files(spec, cpus, release).items()}
     enabled = host.get_fact(EnabledUnits)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from pyinfra import host
+
+from hosts import lock
 from hosts.session import Session, Step
 from stacks.commands.failures import Failure
 from stacks.commands.output import Output
@@ -22,13 +25,19 @@ def go_through(session: Session, stages: Iterable[Stage], output: Output, *, dry
     changed: list[str] = []
     for stage in stages:
         with output.step(stage.name) as progress:
-            steps = _planned(session, stage) if dry else session.run(stage.apply)
+            steps = _planned(session, stage) if dry else session.run(_alone, stage.apply)
             mine = [step.name for step in steps if step.changed]
             progress(f"{len(mine)} to change" if dry else f"{len(mine)} changed")
         for name in mine:
             output.say(f"  {'would change' if dry else 'changed'}: {name}")
         changed += [f"{stage.name}: {name}" for name in mine]
     return changed
+
+
+def _alone(apply: Callable[[], None]) -> None:
+    """Nobody else changes the host meanwhile."""
+    lock.take(host)
+    apply()
 
 
 def _planned(session: Session, stage: Stage) -> tuple[Step, ...]:

@@ -37,12 +37,12 @@ class Reading(FactBase[dict[str, list[str]]]):
             {
                 **_PARTS,
                 "sysfs": (
-                    f"for f in {' '.join(patterns)}; do [ -f \"$f\" ] && "
+                    f'for f in {" ".join(patterns)}; do [ -f "$f" ] && '
                     'v=$(cat "$f") && printf "%s\\t%s\\n" "$f" "$(echo $v)"; done'
                 ),
                 # Names may have blanks; patterns have none.
                 "files": (
-                    f"for f in {' '.join(map(_glob, files))}; do [ -f \"$f\" ] && "
+                    f'for f in {" ".join(map(_glob, files))}; do [ -f "$f" ] && '
                     '{ printf "%s\\t" "$f"; base64 -w0 "$f"; echo; }; done'
                 ),
             }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import stat
 import subprocess
 from pathlib import Path
@@ -44,7 +45,7 @@ def test_a_gateway_takes_its_variables(tmp_path: Path) -> None:
     told = native.environment(spec(gateways={"settings": {"rate_limit_key": 5}}), 2, "2,6")
     for name in ("VELOZ_API_KEY_FILE", "VELOZ_CLUSTER_SECRET_FILE"):
         file = tmp_path / name
-        file.write_text("0123456789abcdef" * 4)
+        file.write_text(secrets.token_hex(32))
         file.chmod(stat.S_IRUSR)
         told[name] = str(file)
     settings = load_settings(told)
