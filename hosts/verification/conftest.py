@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 import pytest
 from tuning.plan import Plan
 from tuning.verdict import Row
 
-from hosts.verification.subject import PLACE, PLAN, ROWS
+from hosts.verification.subject import GOOD, PLACE, PLAN, ROWS
 
 Judge: TypeAlias = Callable[[Row], None]
-# What nobody has to mend.
-GOOD: Final = frozenset({"ok", "skipped", "unavailable"})
 _rows: pytest.StashKey[list[Row]] = pytest.StashKey()
 
 

@@ -8,3 +8,5 @@ from typing import Final
 PLACE: Final = "VELOZ_VERIFICATION"
 PLAN: Final = "plan.json"
 ROWS: Final = "rows.json"
+# Verdicts that nobody has to mend.
+GOOD: Final = frozenset({"ok", "skipped", "unavailable"})
