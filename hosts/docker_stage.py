@@ -32,7 +32,7 @@ class EngineFiles(FactBase[Engine]):
     def command(self) -> str:
         since = '$(date -d "$(systemctl show -p ActiveEnterTimestamp --value docker.service)" +%s)'
         return (
-            f"for f in {FILE} {OURS}; do echo '{_MARK}'$f; cat $f 2>/dev/null; done; echo '{_MARK}older'; "
+            f"for f in {FILE} {OURS}; do echo '{_MARK}'$f; cat $f 2>/dev/null; echo; done; echo '{_MARK}older'; "
             f"[ -e {FILE} ] && [ $(stat -c %Y {FILE}) -gt {since} ] && echo yes || true"
         )
 
