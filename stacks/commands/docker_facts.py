@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 DEFAULT: Final = "unix:///var/run/docker.sock"
 LABEL: Final = "io.veloz.deployment"
-SCHEMA_LABEL: Final = "io.veloz.schema"
 EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - compared, not bound
 _SECONDS: Final = 8
 _MIB: Final = 1024 * 1024
