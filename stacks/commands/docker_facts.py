@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from stacks.commands import daemon_limits
 from stacks.spec import Deployment
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Container(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """`away` says why the daemon cannot be reached; then the rest is empty. `disk`, `taken` None: not seen from here."""
+    """`away` says why the daemon cannot be reached; then the rest is empty. `disk`, `files`, `taken` None: not seen from here."""
 
     host: str
     away: str = ""
@@ -40,6 +41,7 @@ class Facts(NamedTuple):
     cpus: int = 0
     memory: int = 0
     disk: int | None = None
+    files: int | None = None
     containers: tuple[Container, ...] = ()
     images: Mapping[str, Mapping[str, str]] = {}
     in_registry: frozenset[str] = frozenset()
@@ -113,6 +115,7 @@ def _read(spec: Deployment, where: str, client: docker.DockerClient) -> Facts:
         cpus=int(info.get("NCPU") or 0),
         memory=int(info.get("MemTotal") or 0) // _MIB,
         disk=_free(Path(root)) if near and root else None,
+        files=daemon_limits.open_files(where) if near else None,
         containers=tuple(found),
         images=here,
         in_registry=frozenset(image for image in missing if _in_registry(client, image)),
