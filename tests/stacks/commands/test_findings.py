@@ -139,7 +139,7 @@ def test_secrets_that_are_missing_and_certificates_of_others_are_refused() -> No
     (found,) = [one for one in preflight.configured(external, configuration()) if one.verdict == "refused"]
     assert found.remedy.startswith("To mend it: python -m stacks pulumi --stack … -- config set --secret --path")
     other = generate("veloz", ["other.test"]).certificate
-    assert refused(list(preflight.configured(COMPOSE, configuration(tls_certificate=other)))) == {"certificate"}
+    assert refused(list(preflight.configured(COMPOSE, configuration(tls_certificate=other)))) == {"certificate", "key"}
     assert "certificate" in refused(list(preflight.configured(COMPOSE, configuration(tls_certificate="none"))))
     assert sha256(b"api_key").hexdigest() not in repr(configuration())
 
