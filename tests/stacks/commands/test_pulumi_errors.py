@@ -45,7 +45,7 @@ error: preview failed
         ("invalid pool request: Pool overlaps with other one on this address space", "docker.subnet must be free"),
         ("container failed to be in healthy state", "did not become healthy"),
         (
-            "pulumi.errors.RunError: haproxy refuses its new configuration: bad | line\ncontainer failed to be in healthy state",
+            "pulumi.errors.RunError: haproxy refuses its new configuration: bad | line.\ncontainer failed to be in healthy state",
             "haproxy refuses its new configuration: bad | line. Correct",
         ),
         ("write /var/lib/x: no space left on device", "The disk is full."),
