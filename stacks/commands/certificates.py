@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 # The longest that Mozilla's guideline lets pass is 366.
@@ -33,6 +35,7 @@ class Seen(NamedTuple):
     """What a certificate says of itself."""
 
     names: tuple[str, ...]
+    starts: datetime
     ends: datetime
 
     @property
@@ -72,20 +75,35 @@ def generate(name: str, hostnames: Sequence[str]) -> Generated:
 
 
 def read(pem: str) -> Seen:
-    """Raises ValueError for what is no certificate."""
+    """The first in it, which is the one that is served. Raises ValueError for what is no certificate."""
     certificate = x509.load_pem_x509_certificate(pem.encode())
+    starts, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return Seen((), certificate.not_valid_after_utc)
+        return Seen((), starts, ends)
     names = (*found.get_values_for_type(x509.DNSName), *map(str, found.get_values_for_type(x509.IPAddress)))
-    return Seen(tuple(names), certificate.not_valid_after_utc)
+    return Seen(tuple(names), starts, ends)
+
+
+def belongs(key: str, certificate: str) -> bool:
+    """Whether it is the key of the certificate. Raises ValueError for what is no key, or one with a passphrase."""
+    try:
+        public = serialization.load_pem_private_key(key.encode(), None).public_key()
+    except (TypeError, UnsupportedAlgorithm) as error:
+        raise ValueError(str(error)) from error
+    return _spki(public) == _spki(x509.load_pem_x509_certificate(certificate.encode()).public_key())
+
+
+def _spki(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def covers(names: Sequence[str], hostname: str) -> bool:
     """Whether a certificate for `names` is one for this host; a wildcard stands for one label."""
-    parent = hostname.partition(".")[2]
-    return hostname in names or (bool(parent) and f"*.{parent}" in names)
+    host, there = hostname.lower(), {name.lower() for name in names}
+    parent = host.partition(".")[2]
+    return host in there or (bool(parent) and f"*.{parent}" in there)
 
 
 def _builder(

@@ -19,6 +19,7 @@ from stacks.commands.releases import Release
 from stacks.commands.smoke import Step
 from stacks.commands.stack import READY_SECONDS, Stack
 from stacks.document import CONFIG_KEY, load
+from stacks.images.recipe import SCHEMA_LABEL
 from stacks.refusals import SpecError
 from stacks.spec import Deployment
 
@@ -128,7 +129,8 @@ def schema(stack: Stack, spec: Deployment) -> int:
     if not spec.images.veloz or spec.topology == "kubernetes":
         return ours
     labels = docker_facts.read(spec, stack.pulumi.environ).images.get(spec.images.veloz, {})
-    return int(labels.get(docker_facts.SCHEMA_LABEL, ours))
+    said = labels.get(SCHEMA_LABEL, "")
+    return int(said) if said.isdecimal() else ours
 
 
 def commit(root: Path) -> str:

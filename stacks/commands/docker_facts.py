@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from stacks.commands import daemon_limits
 from stacks.spec import Deployment
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 DEFAULT: Final = "unix:///var/run/docker.sock"
 LABEL: Final = "io.veloz.deployment"
-SCHEMA_LABEL: Final = "io.veloz.schema"
 EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - compared, not bound
 _SECONDS: Final = 8
 _MIB: Final = 1024 * 1024
@@ -33,7 +33,7 @@ class Container(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """`away` says why the daemon cannot be reached; then the rest is empty. `disk`, `taken` None: not seen from here."""
+    """`away` says why the daemon cannot be reached; then the rest is empty. `disk`, `files`, `taken` None: not seen from here."""
 
     host: str
     away: str = ""
@@ -41,6 +41,7 @@ class Facts(NamedTuple):
     cpus: int = 0
     memory: int = 0
     disk: int | None = None
+    files: int | None = None
     containers: tuple[Container, ...] = ()
     images: Mapping[str, Mapping[str, str]] = {}
     in_registry: frozenset[str] = frozenset()
@@ -114,6 +115,7 @@ def _read(spec: Deployment, where: str, client: docker.DockerClient) -> Facts:
         cpus=int(info.get("NCPU") or 0),
         memory=int(info.get("MemTotal") or 0) // _MIB,
         disk=_free(Path(root)) if near and root else None,
+        files=daemon_limits.open_files(where) if near else None,
         containers=tuple(found),
         images=here,
         in_registry=frozenset(image for image in missing if _in_registry(client, image)),

@@ -20,6 +20,7 @@ def findings(spec: Deployment, facts: Facts) -> Iterator[Finding]:
         return
     yield Finding("Docker", "a daemon that answers", f"{facts.version} at {facts.host}")
     yield from _capacity(spec, facts)
+    yield _files(spec, facts)
     yield from _images(spec, facts)
     yield from _ports(spec, facts)
     strangers = [one.name for one in facts.containers if _foreign(spec, one)]
@@ -57,6 +58,16 @@ def _capacity(spec: Deployment, facts: Facts) -> Iterator[Finding]:
     else:
         yield Finding("disk", f"{disk} MiB", f"{facts.disk} MiB", "ok" if disk <= facts.disk else "refused",
                       "Make room on the host, or plan with less by sizes.COMPONENT.disk.")  # fmt: skip
+
+
+def _files(spec: Deployment, facts: Facts) -> Finding:
+    want = f"limits.open_files {spec.limits.open_files}"
+    if facts.files is None:
+        return Finding("open files", want, "not to be seen from here", "note", "Look at LimitNOFILE of its daemon.")
+    return Finding("open files", want, f"a daemon that may give a container {facts.files}",
+                   "ok" if spec.limits.open_files <= facts.files else "refused",
+                   f"A container with more than the daemon may give does not start. Raise LimitNOFILE of docker.service, "
+                   f"or set limits.open_files to at most {facts.files}.")  # fmt: skip
 
 
 def _images(spec: Deployment, facts: Facts) -> Iterator[Finding]:

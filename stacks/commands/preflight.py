@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from stacks.commands import certificates, cluster_facts, cluster_findings, docker_facts, docker_findings
+from stacks.commands import certificate_findings, cluster_facts, cluster_findings, docker_facts, docker_findings
 from stacks.commands.findings import Finding
 from stacks.commands.pulumi_cli import Configuration, Pulumi
 from stacks.secrets import problems
@@ -20,7 +20,6 @@ _PLUGINS: Final[Mapping[str, tuple[str, ...]]] = {
     "compose": ("docker",),
     "kubernetes": ("kubernetes",),
 }
-_SOON: Final = 30  # days
 
 
 def check(spec: Deployment, configuration: Configuration, pulumi: Pulumi) -> list[Finding]:
@@ -47,29 +46,13 @@ def configured(spec: Deployment, configuration: Configuration) -> Iterator[Findi
         yield Finding(one.path, "given", one.rule, "refused", f"To mend it: {through_us(one.remedy)}.")
     if not wrong:
         yield Finding("secrets", "given", f"{len(configuration.secrets)} encrypted")
-    if pem := configuration.secrets.get("tls_certificate"):
-        yield _certificate(spec, pem)
+    yield from certificate_findings.findings(spec, configuration.secrets)
 
 
 def through_us(remedy: str, stack: str = "…") -> str:
     """A command of pulumi's with the backend and the passphrase that ours have."""
     command = remedy.removeprefix("pulumi ")
     return remedy if command == remedy else f"python -m stacks pulumi --stack {stack} -- {command}"
-
-
-def _certificate(spec: Deployment, pem: str) -> Finding:
-    want = f"for {spec.edge.hostname}, valid for more than {_SOON} days"
-    remedy = (
-        "make init STACK=… RENEW=1" if spec.edge.tls.source == "generated" else "set tls_certificate and tls_key anew."
-    )
-    try:
-        seen = certificates.read(pem)
-    except ValueError:
-        return Finding("certificate", want, "no certificate in PEM", "refused", remedy)
-    have = f"for {', '.join(seen.names)}, until {seen.ends:%Y-%m-%d}"
-    if not certificates.covers(seen.names, spec.edge.hostname) or seen.days_left <= 0:
-        return Finding("certificate", want, have, "refused", remedy)
-    return Finding("certificate", want, have, "ok" if seen.days_left > _SOON else "note", remedy)
 
 
 def plugins(spec: Deployment) -> Sequence[str]:

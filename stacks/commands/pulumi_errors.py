@@ -110,6 +110,10 @@ _KNOWN: Final = (
         "The networks of this deployment overlap with others of the host. docker.subnet must be free there: choose another.",
     ),
     _Known(
+        r"((?:nginx|haproxy) refuses its new configuration: .*[^.\s])",
+        "{0}. Correct what they name: certificate and key, or a value under edge; or return: make rollback STACK=…",
+    ),
+    _Known(
         r"container failed to be in healthy state",
         "A container did not become healthy. See why: docker logs, for the one that failed above.",
     ),

@@ -33,6 +33,7 @@ _USERS: Final[dict[Kind, str]] = {"nginx": "101:101", "haproxy": "99:99"}
 _STOP: Final[dict[Kind, str]] = {"nginx": "SIGQUIT", "haproxy": "SIGUSR1"}
 # For requests under way; who follows a stream comes back.
 _STOP_SECONDS: Final = 10
+_LOG_LINES: Final = 12
 
 
 def balancer(ground: Ground, secrets: Secrets, after: Sequence[pulumi.Resource]) -> docker.Container:
@@ -72,7 +73,7 @@ def _files(spec: Deployment, secrets: Secrets) -> list[File]:
     return files
 
 
-def _test(ground: Ground, kind: Kind, image: pulumi.Input[str], files: Carrier) -> docker.Container:
+def _test(ground: Ground, kind: Kind, image: pulumi.Input[str], files: Carrier) -> pulumi.Output[docker.Container]:
     """Runs the program's test once, whenever the files were replaced."""
     spec = ground.spec
     config = f"{_CONFIG}/{TEMPLATES[kind]}"
@@ -111,13 +112,15 @@ def _test(ground: Ground, kind: Kind, image: pulumi.Input[str], files: Carrier) 
             depends_on=[files.container], replace_with=[files.container], replace_on_changes=list(NOT_IN_PLACE)
         ),
     )
-    pulumi.Output.all(made.exit_code, made.container_logs).apply(lambda ended: _passed(kind, *ended))
-    return made
+    # What comes after it waits for its success, not for its end.
+    return pulumi.Output.all(made.exit_code, made.container_logs).apply(lambda ended: _passed(kind, made, *ended))
 
 
-def _passed(kind: Kind, code: int | None, logs: str | None) -> None:
+def _passed(kind: Kind, made: docker.Container, code: int | None, logs: str | None) -> docker.Container:
     if code:
-        said = " ".join((logs or "").split())
+        said = " | ".join(line.strip() for line in (logs or "").splitlines()[-_LOG_LINES:] if line.strip())
         raise pulumi.RunError(
-            f"{kind} refuses its new configuration (status {code}) and goes on with the old one: {said}"
+            f"{kind} refuses its new configuration: its test ended with status {code}. A balancer that runs goes on with "
+            f"what it has. The test's last words: {said or 'none'}"
         )
+    return made

@@ -57,7 +57,7 @@ class Part:
     stop_signal: str = "SIGTERM"
 
 
-def container(ground: Ground, part: Part, after: Sequence[pulumi.Resource] = ()) -> docker.Container:
+def container(ground: Ground, part: Part, after: Sequence[pulumi.Input[pulumi.Resource]] = ()) -> docker.Container:
     """It is there when it is healthy. `after`: what must be there before."""
     spec = ground.spec
     mounts = [part.files.mount()] if part.files else []
@@ -109,7 +109,7 @@ def container(ground: Ground, part: Part, after: Sequence[pulumi.Resource] = ())
     )
 
 
-def _options(ground: Ground, part: Part, after: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+def _options(ground: Ground, part: Part, after: Sequence[pulumi.Input[pulumi.Resource]]) -> pulumi.ResourceOptions:
     files = [part.files.container] if part.files else []
     return ground.options(
         depends_on=[*after, *files],

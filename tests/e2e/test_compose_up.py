@@ -15,6 +15,8 @@ import pytest
 
 from stacks import names, reach
 from stacks.balancer import Kind
+from stacks.commands.certificates import generate
+from stacks.commands.pulumi_errors import explain
 from stacks.references import version
 from stacks.units import bytes_of
 from tests.e2e import docker_host as host
@@ -273,6 +275,24 @@ async def test_a_reload_of_the_balancer_fails_no_request(
     assert host.started_at(balancer) == began
     assert len(certificates) == 1 + (len(ups) + 1) // 2
     assert result.statuses().total() >= RELOAD_REQUESTS
+
+
+def test_a_configuration_that_the_balancer_refuses_ends_the_update_and_it_goes_on(deployed: Deployed) -> None:
+    port, name = deployed.spec.edge.https_port, f"{deployed.name}-balancer"
+    served, container = served_certificate(port), host.inspect(name)["Id"]
+    good = deployed.secrets["tls_key"]
+    deployed.set_secrets(tls_key=generate(deployed.name, ["localhost"]).key)
+    try:
+        done = deployed.pulumi("up", "--stack", deployed.stack, "--yes", "--skip-preview", check=False)
+    finally:
+        deployed.set_secrets(tls_key=good)
+    assert done.returncode != 0
+    said = explain(f"{done.stdout}\n{done.stderr}")
+    assert f"{deployed.spec.edge.kind} refuses its new configuration: its test ended with status 1." in said
+    assert "tls.crt" in said or "key" in said.partition("last words")[2].partition("Correct")[0], said
+    assert (served_certificate(port), host.inspect(name)["Id"]) == (served, container)
+    deployed.up()
+    assert (served_certificate(port), host.inspect(name)["Id"]) == (served, container)
 
 
 async def test_old_workers_end_though_a_stream_is_open(deployed: Deployed, figure: Figure) -> None:

@@ -38,6 +38,7 @@ RATE = scaled(20.0, 40.0)
 ROLLING_REQUESTS = scaled(500, 20_000)
 RELOAD_REQUESTS = scaled(500, 10_000)
 HANGS_SECONDS = 8.0
+PREVIEW_SECONDS = 15.0
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,16 @@ async def test_it_serves_orders_through_the_load_balancer(stack: OnCluster) -> N
 
 def test_a_second_up_changes_nothing(stack: OnCluster) -> None:
     assert stack.up().keys() == {"unchanged"}
+
+
+def test_a_preview_is_quick(stack: OnCluster, figure: Figure) -> None:
+    seconds = []
+    for _ in range(3):
+        started = time.monotonic()
+        stack.pulumi("preview", "--stack", stack.stack, "--expect-no-changes")
+        seconds.append(time.monotonic() - started)
+    figure("preview, quickest of 3, s", min(seconds))
+    assert min(seconds) <= PREVIEW_SECONDS
 
 
 def test_the_cluster_has_what_is_described(stack: OnCluster, figure: Figure) -> None:

@@ -87,11 +87,20 @@ def test_the_balancers_files_are_the_edges(spec: Deployment) -> None:
 
 @both
 def test_a_configuration_that_the_balancer_refuses_ends_the_program_with_what_it_says(spec: Deployment) -> None:
-    def refused(_kind: str, inputs: dict[str, Any]) -> dict[str, Any]:
-        return {"exitCode": 1, "containerLogs": "bad\ndirective"} if inputs.get("attach") else {}
+    """And no balancer is made that would only be waited for."""
+    seen: list[str] = []
 
-    with pytest.raises(pulumi.RunError, match=r"refuses its new configuration \(status 1\).*: bad directive"):
+    def refused(_kind: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        seen.append(inputs.get("name", ""))
+        return {"exitCode": 1, "containerLogs": "hello\n" * 50 + "bad\n\n  directive\n"} if inputs.get("attach") else {}
+
+    with pytest.raises(
+        pulumi.RunError, match=r"refuses its new configuration.*status 1.* hello \| bad \| directive$"
+    ) as failed:
         declare(spec, computed=refused)
+    assert str(failed.value).count("hello") < 20
+    assert names.container(spec, "balancer-test") in seen
+    assert names.container(spec, "balancer") not in seen
 
 
 def test_prometheus_scrapes_every_gateway_and_itself_where_they_listen() -> None:

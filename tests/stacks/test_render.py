@@ -151,3 +151,12 @@ def test_a_missing_secret_is_refused() -> None:
 
 def test_stacks_are_where_they_are_said_to_be() -> None:
     assert Path(STACK).is_file()
+
+
+def test_a_changed_object_is_changed_where_it_is() -> None:
+    """The provider's default is to delete config maps and secrets, and to create them anew."""
+    spec = example()
+    seen = record(lambda: deploy(spec, secrets_of(spec), IMAGE).export())
+    (provider,) = seen.of("pulumi:providers:kubernetes")
+    assert provider.inputs["enableConfigMapMutable"] == "true"
+    assert provider.inputs["enableSecretMutable"] == "true"

@@ -51,7 +51,13 @@ class Scope(NamedTuple):
 
 def namespace(spec: Deployment) -> Scope:
     """Open the namespace. It is protected: with it go the volumes, and with those the data."""
-    provider = Provider("cluster", context=spec.kubernetes.context or None)
+    provider = Provider(
+        "cluster",
+        context=spec.kubernetes.context or None,
+        # Else a changed one is deleted first, and pods that start meanwhile, or after a stop there, find nothing.
+        enable_config_map_mutable=True,
+        enable_secret_mutable=True,
+    )
     made = core.Namespace(
         spec.name,
         metadata=ObjectMetaArgs(name=spec.name, labels={**_common(spec), **POD_SECURITY}),

@@ -71,6 +71,7 @@ def test_what_it_is_for_is_read_back_and_no_key_is_in_its_words() -> None:
         (["*.test"], "a.test", True),
         (["*.test"], "b.a.test", False),
         (["*.test"], "test", False),
+        (["A.test"], "a.TEST", True),
         ([], "a.test", False),
     ],
 )

@@ -11,10 +11,12 @@ import pytest
 
 from app.embedded import EmbeddedServers
 from app.migrate import read_migrations
-from stacks.commands import deploying, destroying, preflight, releases
+from stacks.commands import deploying, destroying, docker_facts, preflight, releases
 from stacks.commands.failures import Failure
 from stacks.commands.findings import Finding
 from stacks.commands.initialising import initialise
+from stacks.document import load
+from stacks.images.recipe import SCHEMA_LABEL
 from tests.conftest import new_database
 from tests.faults.gateway import Gateway, environment, serving
 from tests.stacks.commands.conftest import Place, new_place
@@ -109,6 +111,16 @@ def test_rollback_returns_to_the_release_before_with_its_image_and_its_descripti
     assert deployed.project.stack_file(NAME).read_text() == text
     with pytest.raises(Failure, match="no good one that is any different"):
         deploying.rollback(deployed.stack(NAME), seconds=20)
+
+
+@pytest.mark.parametrize(("labels", "schema"), [({SCHEMA_LABEL: "1"}, 1), ({SCHEMA_LABEL: ""}, None), ({}, None)])
+def test_the_schema_of_a_named_image_is_what_its_label_says(
+    place: Place, labels: dict[str, str], schema: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = load({"topology": "compose", "images": {"veloz": "veloz:1.0.0"}})
+    facts = docker_facts.Facts("unix:///x", images={"veloz:1.0.0": labels})
+    monkeypatch.setattr(docker_facts, "read", lambda *_: facts)
+    assert deploying.schema(place.stack(NAME), spec) == (len(read_migrations()) if schema is None else schema)
 
 
 def test_what_pulumi_cannot_do_is_a_failed_release_and_says_the_way_back(deployed: Place, gateway: Gateway) -> None:

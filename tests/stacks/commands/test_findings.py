@@ -29,6 +29,7 @@ HOST = docker_facts.Facts(
     cpus=16,
     memory=64_000,
     disk=500_000,
+    files=65_535,
     images={image: {} for image in docker_facts.images(COMPOSE)},
     taken={},
 )
@@ -59,6 +60,7 @@ def test_a_host_with_room_is_taken() -> None:
         ({"away": "connection refused"}, "Docker"),
         ({"memory": 4000}, "memory"),
         ({"disk": 1000}, "disk"),
+        ({"files": 20_000}, "open files"),
         ({"images": {}}, "image"),
         ({"taken": {("127.0.0.1", 443): "address already in use"}}, "port 443"),
         ({"containers": (Container("other", "", (("0.0.0.0", 80),)),)}, "port 80"),  # noqa: S104
@@ -78,8 +80,9 @@ def test_a_port_that_this_deployment_holds_already_is_no_obstacle() -> None:
 
 
 def test_what_cannot_be_seen_from_here_is_a_note() -> None:
-    notes = {one.what for one in on_docker(changed(HOST, disk=None, taken=None, cpus=5)) if one.verdict == "note"}
-    assert notes == {"disk", "port 80", "port 443", "CPU"}
+    found = on_docker(changed(HOST, disk=None, files=None, taken=None, cpus=5))
+    notes = {one.what for one in found if one.verdict == "note"}
+    assert notes == {"disk", "open files", "port 80", "port 443", "CPU"}
 
 
 def test_another_address_of_the_same_port_is_free() -> None:
@@ -136,7 +139,7 @@ def test_secrets_that_are_missing_and_certificates_of_others_are_refused() -> No
     (found,) = [one for one in preflight.configured(external, configuration()) if one.verdict == "refused"]
     assert found.remedy.startswith("To mend it: python -m stacks pulumi --stack … -- config set --secret --path")
     other = generate("veloz", ["other.test"]).certificate
-    assert refused(list(preflight.configured(COMPOSE, configuration(tls_certificate=other)))) == {"certificate"}
+    assert refused(list(preflight.configured(COMPOSE, configuration(tls_certificate=other)))) == {"certificate", "key"}
     assert "certificate" in refused(list(preflight.configured(COMPOSE, configuration(tls_certificate="none"))))
     assert sha256(b"api_key").hexdigest() not in repr(configuration())
 

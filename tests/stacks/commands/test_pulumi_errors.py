@@ -44,6 +44,10 @@ error: preview failed
         ('Conflict. The container name "/veloz-redis" is already in use by', "There is a container veloz-redis already"),
         ("invalid pool request: Pool overlaps with other one on this address space", "docker.subnet must be free"),
         ("container failed to be in healthy state", "did not become healthy"),
+        (
+            "pulumi.errors.RunError: haproxy refuses its new configuration: bad | line.\ncontainer failed to be in healthy state",
+            "haproxy refuses its new configuration: bad | line. Correct",
+        ),
         ("write /var/lib/x: no space left on device", "The disk is full."),
         ('resource "urn::data" cannot be deleted\nbecause it is protected', "urn::data holds data and is protected"),
         ('error: unable to open state directory "file:///nowhere": stat', "The state in file:///nowhere cannot be opened."),

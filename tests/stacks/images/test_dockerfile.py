@@ -14,6 +14,7 @@ import pytest
 from app.settings import DEFAULT_PORT
 from stacks.images import probe
 from stacks.images.context import DOCKERFILE, ROOT
+from stacks.images.recipe import SCHEMA_LABEL
 from stacks.spec import Images
 
 TEXT = (ROOT / DOCKERFILE).read_text()
@@ -93,6 +94,7 @@ def test_its_labels_name_version_and_content(target: str) -> None:
     labels = " ".join(line for line in stage(target) if line.startswith("LABEL "))
     for name, value in (("version", "${VERSION}"), ("revision", "${REVISION}"), ("base.name", "${PYTHON_IMAGE}")):
         assert f'org.opencontainers.image.{name}="{value}"' in labels
+    assert f'{SCHEMA_LABEL}="${{SCHEMA}}"' in labels
 
 
 def test_every_package_is_installed_by_its_hash() -> None:

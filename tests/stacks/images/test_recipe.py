@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app import __version__
+from app.migrate import read_migrations
 from stacks.document import load
 from stacks.images.__main__ import command
 from stacks.images.context import ROOT, context_digest
@@ -52,6 +53,7 @@ def test_build_arguments_reach_the_builder_and_cannot_replace_ours() -> None:
         "PYTHON_IMAGE": "python:3.12.1",
         "VERSION": __version__,
         "REVISION": context_digest(FILES, "python:3.12.1"),
+        "SCHEMA": str(len(read_migrations())),
     }
 
 
