@@ -10,6 +10,7 @@ from msgspec import Meta
 from tuning.profile import ROLES, Level, Role
 
 Network = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]{2,45}/[0-9]{1,3}\Z")]
+HugePages = Annotated[int, Meta(ge=0, le=1_048_576, description="of 2 MiB")]
 
 
 class Machine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -32,6 +33,6 @@ class Hosts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     install: Annotated[Literal["native", "docker"], Meta(description="systemd units, or a Docker engine")] = "native"
     management: tuple[Network, ...] = ()
     tuning: Level = "low_latency"
-    huge_pages: Annotated[int | None, Meta(ge=0, le=1_048_576, description="of 2 MiB")] = None
+    huge_pages: HugePages | None = None
     fast_open: Annotated[bool, Meta(description="TCP Fast Open; a replayed packet may repeat a POST")] = False
     may_lower: tuple[Annotated[str, Meta(pattern=r"^[a-z0-9_.-]{1,120}\Z")], ...] = ()
