@@ -17,13 +17,21 @@ from hosts.inventory import Member
 from hosts.lock import STATE_DIR
 from stacks.machines import Hosts
 from tuning.choices import Choices
-from tuning.machine import OUR_FILES, SYSCTL_DIRS, SYSFS_PATTERNS, Machine
+from tuning.machine import (
+    OUR_FILES,
+    SYSCTL_DIRS,
+    SYSFS_PATTERNS,
+    UFW_DEFAULTS_FILE,
+    UFW_FILE,
+    UFW_SYSCTL_FILE,
+    Machine,
+)
 from tuning.plan import Plan, TuningError, plan
 from tuning.snapshot import Snapshot, decode, original, undo
 
 SNAPSHOT: Final = f"{STATE_DIR}/snapshot.json"
 # What decides at boot besides the folders of sysctl.d.
-_OTHERS: Final = ("/etc/sysctl.conf", "/etc/default/ufw", "/etc/ufw/ufw.conf", "/etc/ufw/sysctl.conf")
+_OTHERS: Final = ("/etc/sysctl.conf", UFW_FILE, UFW_DEFAULTS_FILE, UFW_SYSCTL_FILE)
 
 
 class Survey(NamedTuple):
