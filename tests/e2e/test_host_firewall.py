@@ -32,7 +32,7 @@ SPEC = load({"topology": "compose", "edge": {"address": "0.0.0.0", "hostname": "
 
 # Rules and counters-less tables of both families, the sysctls that ufw sets, its files: all that a firewall is here.
 STATE = r"""
-for tool in iptables ip6tables; do $tool-save | sed 's/\[[0-9:]*\]//; /^#/d'; done
+for tool in iptables ip6tables; do $tool-save -t filter | sed 's/\[[0-9:]*\]//; /^#/d'; done
 sysctl -a 2>/dev/null | grep -E 'accept_redirects|log_martians|icmp_'
 cd /etc && find ufw default/ufw -type f -exec sha256sum {} + | sort; stat -c '%a %U %n' ufw/* default/ufw
 systemctl is-enabled ufw; ls /etc/systemd/system /etc/systemd/system/timers.target.wants
