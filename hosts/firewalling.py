@@ -75,7 +75,10 @@ def _one(member: Member, output: Output, *, dry: bool, off: bool) -> dict[str, A
     _show(session, plan, output)
     if plan.changes and not dry:
         with output.step(f"{session.name}: firewall"):
-            change(session, plan, forget=off)
+            *parts, last = plan.parts
+            for part in parts:
+                change(session, part)
+            change(session, last, forget=off)
     return {
         "changes": [one.words for one in plan.changes],
         "notes": list(plan.notes),

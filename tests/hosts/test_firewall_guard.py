@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 from hosts import docker_user, firewall_stage
@@ -12,7 +13,9 @@ GUARD = Path(firewall_stage.__file__).with_name("templates") / "firewall_guard.s
 
 
 def test_shellcheck_has_nothing_to_say() -> None:
-    done = subprocess.run(["shellcheck", str(GUARD)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("shellcheck"), str(GUARD)], capture_output=True, text=True, check=False
+    )
     assert done.stdout == ""
 
 

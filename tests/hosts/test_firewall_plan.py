@@ -73,6 +73,13 @@ def test_what_is_not_so_is_put_right(found: Firewall, expected: list[str]) -> No
     assert words(found) == expected
 
 
+def test_many_rules_are_confirmed_in_parts_and_none_is_lost() -> None:
+    many = (*RULES, *(Rule(port, "10.0.0.2", "a peer") for port in range(1000, 1045)))
+    plan = firewall_plan.plan(many, Firewall())
+    assert max(len(part.changes) for part in plan.parts) < len(plan.changes)
+    assert sum((part.changes for part in plan.parts), ()) == plan.changes
+
+
 def test_ipv6_switched_on_brings_its_rules() -> None:
     told = words(closed(defaults=DEFAULTS | {"IPV6": "no"}))
     assert told[0] == "~ IPV6: no → yes"
