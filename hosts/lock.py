@@ -25,10 +25,10 @@ def take(host: Host) -> None:
         return
     # `cat` waits for a word that never comes: sshd closes it with the connection, and the lock with it.
     inner = shlex.quote(
-        f"umask 077; mkdir -p {STATE_DIR}; exec 9>>{_FILE}; flock -n 9 || {{ cat {_FILE}; exit 1; }}; "
+        f"install -d -m 700 {STATE_DIR}; umask 077; exec 9>>{_FILE}; flock -n 9 || {{ cat {_FILE}; exit 1; }}; "
         f': >{_FILE}; echo "$SSH_CONNECTION" >&9; echo {_HELD}; exec timeout {_LONGEST_SECONDS} cat'
     )
-    sudo = "sudo -n --preserve-env=SSH_CONNECTION " if host.state.config.SUDO else ""
+    sudo = "sudo -n --preserve-env=SSH_CONNECTION " if host.data.get("_sudo") else ""
     stdin, stdout, _ = client.exec_command(f"{sudo}sh -c {inner}", timeout=_ANSWER_SECONDS)
     answer = stdout.readline().strip()
     if answer != _HELD:

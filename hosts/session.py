@@ -86,9 +86,7 @@ class Session:
     @contextmanager
     def _connected(self) -> Iterator[tuple[State, Host]]:
         inventory = Inventory(([(self.name, ssh_data(self.machine))], {}))
-        state = State(
-            inventory, Config(FAIL_PERCENT=0, CONNECT_TIMEOUT=CONNECT_SECONDS, SUDO=self.machine.user != "root")
-        )
+        state = State(inventory, Config(FAIL_PERCENT=0, CONNECT_TIMEOUT=CONNECT_SECONDS))
         host = inventory.get_host(self.name)
         said = Said()
         with said.listening():
@@ -116,6 +114,8 @@ def ssh_data(machine: Machine) -> dict[str, Any]:
         "ssh_port": machine.port,
         "ssh_strict_host_key_checking": "accept-new",
     }
+    if machine.user != "root":
+        data["_sudo"] = True
     if machine.key:
         data["ssh_key"] = machine.key
     if known := os.environ.get(KNOWN_HOSTS):

@@ -1,0 +1,64 @@
+"""What `tuning` wants to know about a host, in one round trip."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from pyinfra.api import FactBase
+
+from hosts.facts import sections
+
+_PARTS: Final[Mapping[str, str]] = {
+    "kernel": "uname -r",
+    "container": "systemd-detect-virt --container",
+    "cpus": "lscpu --all --parse=CPU,CORE,SOCKET,NODE,ONLINE",
+    "memory": "awk '/^MemTotal:/ {print $2}' /proc/meminfo",
+    "sysctls": "sysctl -a",
+    "modules": "cut -d' ' -f1 /proc/modules",
+    "builtin": "ls /sys/module",
+    "available": '[ -d "/lib/modules/$(uname -r)" ] && echo yes',
+    "huge": "ls /sys/kernel/mm/hugepages",
+    "interrupts": "cat /proc/interrupts",
+    "forbidden": "find /proc/sys/net /proc/sys/vm /proc/sys/kernel /proc/sys/fs -type f ! -perm /222",
+    "mounts": "cut -d' ' -f2,4 /proc/mounts",
+    "interfaces": (
+        "for i in /sys/class/net/*; do printf '%s\\t%s\\t%s\\n' \"${i##*/}\" "
+        '"$(ls $i/queues | tr "\\n" " ")" "$(ls $i/device/msi_irqs $i/device/../msi_irqs 2>/dev/null | tr "\\n" " ")"; done'
+    ),
+}
+
+
+class Reading(FactBase[dict[str, list[str]]]):
+    """Sections of lines. `patterns`: files below /sys, one value each; `files`: patterns of files, whole."""
+
+    def command(self, patterns: Sequence[str], files: Sequence[str]) -> str:
+        return sections.script(
+            {
+                **_PARTS,
+                "sysfs": (
+                    f'for f in {" ".join(patterns)}; do [ -f "$f" ] && '
+                    'v=$(cat "$f") && printf "%s\\t%s\\n" "$f" "$(echo $v)"; done'
+                ),
+                # Names may have blanks; patterns have none.
+                "files": (
+                    f'for f in {" ".join(map(_glob, files))}; do [ -f "$f" ] && '
+                    '{ printf "%s\\t" "$f"; base64 -w0 "$f"; echo; }; done'
+                ),
+            }
+        )
+
+    def process(self, output: list[str]) -> dict[str, list[str]]:
+        return sections.split(output)
+
+
+def _glob(pattern: str) -> str:
+    """Quoted but for its asterisk."""
+    return "*".join(shlex.quote(part) if part else "" for part in pattern.split("*"))
+
+
+def mounted_read_only(mounts: Sequence[str], places: Sequence[str]) -> frozenset[str]:
+    """Of lines `where options`: which of `places` are; the last mount of a place counts."""
+    options = dict(line.partition(" ")[::2] for line in mounts)
+    return frozenset(place for place in places if "ro" in options.get(place, "").split(","))

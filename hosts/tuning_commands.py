@@ -1,0 +1,97 @@
+"""`tune` and `untune`: look, measure, change, measure, say what was done."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any
+
+from hosts import changes, latency, packages, preflight, survey, tuning_stage
+from hosts.facts.look import LookAround
+from hosts.inventory import Member
+from hosts.session import Session, Step
+from hosts.survey import Survey
+from stacks.commands.findings import show
+from stacks.commands.output import Output
+
+
+def tune(members: tuple[Member, ...], output: Output, *, dry: bool = False) -> dict[str, Any]:
+    """Raises Failure when a host will not do, cannot be reached, or refuses a value; what was done before stays."""
+    looked = [_look(member, output) for member in members]  # at all of them, before the first is changed
+    return {"hosts": [_tune(member, seen, output, dry=dry) for member, seen in zip(members, looked, strict=True)]}
+
+
+def _look(member: Member, output: Output) -> Survey:
+    session = Session(member.machine)
+    output.say(f"{session.name}: is for {', '.join(member.machine.roles)}", "bold")
+    show(list(preflight.findings(session.fact(LookAround), time.time())), output)
+    return session.ask(survey.survey, member)
+
+
+def _tune(member: Member, seen: Survey, output: Output, *, dry: bool) -> dict[str, Any]:
+    session = Session(member.machine)
+    _told(seen, output)
+    document: dict[str, Any] = {"host": session.name, "settings": survey.document(seen), "changed": [], "report": []}
+    lines = list(changes.lines(seen.plan, seen.machine))
+    if dry:
+        for line in lines or ["nothing would change"]:
+            output.say(line, "green" if line.startswith("+") else "red" if line.startswith("-") else "")
+        return document | {"dry": True, "diff": lines}
+    with output.step(f"{session.name}: packages") as progress:
+        installed = Session(member.machine, progress).run(packages.apply, seen.machine.container)
+    before: latency.Figures | str = ""
+    if lines:
+        with output.step(f"{session.name}: measuring"):
+            before = session.ask(latency.measure)
+    with output.step(f"{session.name}: tuning") as progress:
+        steps = Session(member.machine, progress).run(tuning_stage.apply, member)
+        progress(_count(steps))
+    document["changed"] = [step.name for step in (*installed, *steps) if step.changed]
+    if not document["changed"]:
+        output.say(f"{session.name} was so already: 0 changes")
+        return document
+    if not lines:
+        return document
+    with output.step(f"{session.name}: measuring again"):
+        after = session.ask(latency.measure)
+    document["report"] = latency.show(before, after, output)
+    return document
+
+
+def untune(members: tuple[Member, ...], output: Output, *, dry: bool = False) -> dict[str, Any]:
+    """Raises Failure when a host cannot be reached or a value is refused; the snapshot stays until all is as before."""
+    return {"hosts": [_untune(member, output, dry=dry) for member in members]}
+
+
+def _untune(member: Member, output: Output, *, dry: bool) -> dict[str, Any]:
+    session = Session(member.machine)
+    if dry:
+        lines = session.ask(lambda host: list(survey.undoing(host)))
+        for line in lines or ["nothing would change"]:
+            output.say(line)
+        return {"host": session.name, "changed": [], "dry": True, "diff": lines}
+    with output.step(f"{session.name}: putting back what was there") as progress:
+        steps = Session(member.machine, progress).run(tuning_stage.undo, member)
+        progress(_count(steps))
+    changed = [step.name for step in steps if step.changed]
+    if not changed:
+        output.say(f"{session.name} is not tuned: 0 changes")
+    return {"host": session.name, "changed": changed}
+
+
+def _told(seen: Survey, output: Output) -> None:
+    """How many values are set and kept; those that are not as wanted, each with its reason."""
+    counted = Counter(one.action for one in seen.plan.settings)
+    todo = sum(1 for _ in changes.settings(seen.plan, seen.machine))
+    output.say(
+        f"{counted['set']} values are ours, {todo} of them to be set now; {counted['keep']} are kept, the kernel has as much; "
+        f"{counted['refused_lower']} would lower the kernel's and are not set; {counted['unavailable']} are unavailable here"
+    )
+    for one in seen.plan.settings:
+        if one.action in {"refused_lower", "unavailable"}:
+            output.say(f"{one.setting.key}: {one.action.replace('_', ' ')}: {one.why}", "yellow")
+
+
+def _count(steps: tuple[Step, ...]) -> str:
+    changed = sum(step.changed for step in steps)
+    return f"{changed} changes" if changed != 1 else "1 change"

@@ -1,0 +1,63 @@
+"""`verify`: every value of a host, read by other tools than set it; want, have, verdict."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from hosts import suite, survey
+from hosts.inventory import Member
+from hosts.session import Session
+from hosts.verification.subject import GOOD
+from stacks.commands.output import Output
+from tuning.verdict import Row
+
+# Each has `rows(member, session) -> tuple[Row, ...]` of its own part of a host.
+PARTS: Final = ("hosts.firewall_rows", "hosts.unit_rows")
+
+
+def verify(members: tuple[Member, ...], output: Output) -> dict[str, Any]:
+    """Raises Failure when a host cannot be asked."""
+    found = [_host(member, output) for member in members]
+    return {"ok": all(one["ok"] for one in found), "hosts": found}
+
+
+def _host(member: Member, output: Output) -> dict[str, Any]:
+    session = Session(member.machine)
+    with output.step(f"{session.name}: reading every value back") as progress:
+        seen = session.ask(survey.survey, member)
+        rows = [*suite.rows(member.machine, seen.plan), *_parts(member, session)]
+        progress(f"{len(rows)} values")
+    show(rows, output)
+    bad = [row for row in rows if row.verdict not in GOOD]
+    return {"host": session.name, "ok": not bad, "rows": [msgspec.to_builtins(row) for row in rows]}
+
+
+def _parts(member: Member, session: Session) -> Iterator[Row]:
+    for name in PARTS:
+        if importlib.util.find_spec(name):
+            yield from importlib.import_module(name).rows(member, session)
+
+
+def show(rows: list[Row], output: Output) -> None:
+    """A table, then a sentence for each row that is not good, then how many there are of each verdict."""
+    output.table(
+        ("value", "want", "have", "verdict"),
+        [(row.what, _short(row.want), _short(row.have), row.verdict) for row in rows],
+    )
+    for row in rows:
+        if row.verdict not in GOOD:
+            output.say(f"{row.what}: {row.verdict}: {row.why}", "red")
+    counted = Counter(row.verdict for row in rows)
+    output.say(", ".join(f"{count} {verdict}" for verdict, count in sorted(counted.items())))
+
+
+def _short(text: str) -> str:
+    """Of a file's text or the like: as much as a table bears."""
+    one = " ".join(text.split())
+    return one if len(one) <= 40 else f"{one[:37]}…"  # noqa: PLR2004 - a column

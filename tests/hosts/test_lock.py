@@ -1,0 +1,67 @@
+"""One command at a time on a host, and none that waits for one that died."""
+
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+from typing import IO, Any
+
+import pytest
+from pyinfra.api.exceptions import PyinfraError
+
+from hosts import lock
+
+
+class Client:
+    """Of SSH, but the host is this machine."""
+
+    def __init__(self) -> None:
+        self.shells: list[subprocess.Popen[str]] = []
+
+    def exec_command(self, command: str, **_more: object) -> tuple[IO[str], IO[str], None]:
+        environ = {"PATH": "/usr/bin:/bin", "SSH_CONNECTION": "192.0.2.9 1 192.0.2.7 22"}
+        shell = subprocess.Popen(
+            ["sh", "-c", command], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ
+        )
+        self.shells.append(shell)
+        assert shell.stdin
+        assert shell.stdout
+        return shell.stdin, shell.stdout, None
+
+    def close(self) -> None:
+        for shell in self.shells:
+            shell.communicate(timeout=10)
+
+
+def host(client: Client) -> Any:  # noqa: ANN401 - as much of pyinfra's as is needed
+    return SimpleNamespace(connector=SimpleNamespace(client=client), data={})
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(lock, "STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setattr(lock, "_FILE", str(tmp_path / "state" / "lock"))
+    return tmp_path / "state"
+
+
+def test_the_second_is_told_who_is_at_work(place: Path) -> None:
+    first, second, third = Client(), Client(), Client()
+    lock.take(host(first))
+    assert place.stat().st_mode & 0o777 == 0o700
+    with pytest.raises(PyinfraError, match=r"another command from 192\.0\.2\.9 is at work"):
+        lock.take(host(second))
+    first.close()
+    lock.take(host(third))
+    second.close()
+    third.close()
+
+
+def test_a_connection_that_dies_gives_the_lock_back() -> None:
+    first, second = Client(), Client()
+    lock.take(host(first))
+    first.close()
+    lock.take(host(second))
+    second.close()
+
+
+def test_other_connections_than_ssh_have_no_lock() -> None:
+    lock.take(SimpleNamespace(connector=SimpleNamespace(), data={}))  # type: ignore[arg-type]

@@ -1,0 +1,77 @@
+"""Operations do nothing where it is so already, and leave a whole file or the one before."""
+
+import base64
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hosts import operations
+from hosts.session import Step
+from tests.hosts.fakes import fake_session, ran
+
+
+def nothing_to_do() -> None:
+    operations.file_kept(path="/etc/x", text="a", have="a")
+    operations.file_gone(path="/etc/x", have=None)
+    operations.module_loaded(module="nf_conntrack", loaded=True)
+    operations.module_gone(module="nf_conntrack", loaded=False)
+    operations.sysctl_set(key="vm.swappiness", value="1", have="1")
+    operations.sysfs_set(path="/sys/x", value="1", have="1")
+    operations.told(command="systemctl restart x", when=False)
+
+
+def test_where_it_is_so_already_nothing_runs() -> None:
+    with fake_session({}) as session:
+        assert {step.changed for step in session.run(nothing_to_do)} == {False}
+    assert ran == []
+
+
+def everything() -> None:
+    operations.module_loaded(module="nf_conntrack", loaded=False, name="m")
+    operations.sysctl_set(key="net.ipv4.tcp_rmem", value="1 2 3", have=None, name="s")
+    operations.sysfs_set(path="/sys/kernel/mm/x", value="madvise", have="[always] madvise", name="f")
+    operations.file_gone(path="/etc/x y", have="a", name="g")
+    operations.told(command="systemctl restart x", when=True, name="t")
+
+
+def test_each_is_one_command_with_its_arguments_quoted() -> None:
+    with fake_session({}) as session:
+        assert session.run(everything) == tuple(Step(name, changed=True) for name in "msfgt")
+    path = "PATH=/usr/sbin:/sbin:/usr/bin:/bin"
+    assert [command for command, _ in ran] == [
+        f"{path} modprobe nf_conntrack",
+        f'said=$({path} sysctl -q -w \'net.ipv4.tcp_rmem=1 2 3\' 2>&1) && [ -z "$said" ] || {{ echo "$said" >&2; exit 1; }}',
+        "printf '%s' madvise > /sys/kernel/mm/x",
+        "rm -f '/etc/x y' && sync /etc",
+        f"{path} systemctl restart x",
+    ]
+
+
+def keep(path: Path, text: str, have: str | None, mode: str) -> None:
+    operations.file_kept(path=str(path), text=text, have=have, mode=mode)
+
+
+@pytest.mark.parametrize("mode", ["600", "644"])
+def test_a_file_is_kept_whole_with_its_mode_whatever_is_in_it(tmp_path: Path, mode: str) -> None:
+    text = "é '\"$x`\n\n no newline at the end"
+    path = tmp_path / "a folder" / "it's.conf"
+    with fake_session({}) as session:
+        session.run(keep, path, text, None, mode)
+    [(command, stdin)] = ran
+    assert base64.b64decode(stdin).decode() == text
+    subprocess.run(["sh", "-c", command], input=stdin, text=True, check=True)
+    assert path.read_text() == text
+    assert f"{path.stat().st_mode & 0o777:o}" == mode
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "x.conf"
+    path.write_text("before")
+    with fake_session({}) as session:
+        session.run(keep, path, "after", "before", "644")
+    [(command, _)] = ran
+    done = subprocess.run(["sh", "-c", command], input="no base64!", text=True, check=False, capture_output=True)
+    assert done.returncode
+    assert path.read_text() == "before"

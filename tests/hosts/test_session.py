@@ -1,0 +1,74 @@
+"""A session tells what it does, and says what the host said when it fails."""
+
+import pytest
+from pyinfra.facts.server import Command
+from pyinfra.operations import server
+
+from hosts.session import KNOWN_HOSTS, Session, Step, ssh_data
+from stacks.commands.failures import Failure
+from stacks.machines import Machine
+from tests.hosts.fakes import Answers, fake_session, ran
+
+
+def three(*, second: str = "two") -> None:
+    server.shell(name="the first", commands=["one"])
+    server.shell(name="the second", commands=[second])
+    server.shell(name="the third", commands=["three"])
+
+
+def test_operations_run_in_order_and_are_told_before_they_run() -> None:
+    told: list[str] = []
+    with fake_session({}, lambda name: told.append(f"{name} after {len(ran)}")) as session:
+        assert session.run(three) == tuple(Step(f"the {name}", changed=True) for name in ("first", "second", "third"))
+    assert told == ["the first after 0", "the second after 1", "the third after 2"]
+    assert [command for command, _ in ran] == ["one", "two", "three"]
+
+
+def test_a_plan_changes_nothing() -> None:
+    with fake_session({}) as session:
+        assert [step.changed for step in session.plan(three)] == [True, True, True]
+    assert ran == []
+
+
+def test_a_failure_says_which_operation_and_what_the_host_said_and_ends_there() -> None:
+    answers: Answers = {"two": {"success": False, "stderr": ["a warning", "sysctl: permission denied on key 'x'"]}}
+    with (
+        fake_session(answers) as session,
+        pytest.raises(Failure, match="the second: a warning / sysctl: permission denied on key 'x'"),
+    ):
+        session.run(three)
+    assert [command for command, _ in ran] == ["one", "two"]
+
+
+def test_what_a_question_returns_comes_back() -> None:
+    with fake_session({"uname": "Linux"}) as session:
+        assert session.ask(lambda host, more: host.get_fact(Command, command="uname") + more, "!") == "Linux!"
+        assert session.fact(Command, command="uname") == "Linux"
+
+
+def test_a_fact_that_fails_is_a_failure() -> None:
+    with (
+        fake_session({"uname": {"success": False, "stderr": "no"}}) as session,
+        pytest.raises(Failure, match=r"server\.Command"),
+    ):
+        session.fact(Command, command="uname")
+
+
+def test_a_host_that_is_not_there_is_named() -> None:
+    machine = Machine(address="127.0.0.1", port=9, key="/dev/null")
+    with pytest.raises(Failure, match=r"root@127\.0\.0\.1:9 cannot be reached over SSH: .*SSH_KEY"):
+        Session(machine).fact(Command, command="true")
+
+
+def test_another_user_than_root_uses_sudo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(KNOWN_HOSTS, raising=False)
+    assert "_sudo" not in ssh_data(Machine(address="192.0.2.7"))
+    assert ssh_data(Machine(address="192.0.2.7", user="deployer", port=2222, key="k")) == {
+        "ssh_hostname": "192.0.2.7", "ssh_user": "deployer", "ssh_port": 2222, "ssh_key": "k", "_sudo": True,
+        "ssh_strict_host_key_checking": "accept-new",
+    }  # fmt: skip
+
+
+def test_known_hosts_may_be_kept_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KNOWN_HOSTS, "/somewhere")
+    assert ssh_data(Machine(address="192.0.2.7"))["ssh_known_hosts_file"] == "/somewhere"
