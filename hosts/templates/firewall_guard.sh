@@ -15,7 +15,7 @@ original=$here/original
 unit=veloz-firewall-revert
 units=/etc/systemd/system
 # A run of commands is over before the timer ends, so nothing is written after its revert.
-apply_seconds=12
+apply_seconds=15
 
 die() { echo "$1" >&2; exit 1; }
 locked() { exec 9>/run/veloz-firewall.lock; flock -w 5 9 || "$@"; }
