@@ -14,10 +14,11 @@ ROLES: tuple[Role, ...] = get_args(Role)
 Level: TypeAlias = Literal["base", "network", "low_latency"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 
-# `sysctl`: key as `sysctl` spells it. `sysfs`: a path below /sys. `module`: loaded at boot, its value is "".
+# `sysctl`: key as `sysctl` spells it. `sysfs`: a path below /sys or /proc/irq. `module`: loaded at boot, its value is "".
 Kind: TypeAlias = Literal["sysctl", "sysfs", "module"]
-# How a value is to be compared with the kernel's: raised, lowered, or set as it is. Of several numbers each by itself.
-Rule: TypeAlias = Literal["at_least", "at_most", "exactly"]
+# How a value is to be compared with the kernel's: raised, lowered, or set as it is. Of several numbers each by itself; a
+# switch's words have an order too. `as_wide`: a range of two numbers. `includes`: a list of ports and ranges of ports.
+Rule: TypeAlias = Literal["at_least", "at_most", "exactly", "as_wide", "includes"]
 
 
 class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -33,7 +34,7 @@ class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Settings under a name. `includes` names the profiles it builds upon; its own values come after theirs."""
+    """Settings under a name. `includes` names the profiles it builds upon; its own values replace theirs."""
 
     name: str
     includes: tuple[str, ...] = ()
