@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from tuning.plan import Plan
+from tuning.machine import Machine
+from tuning.plan import Plan, Planned
+from tuning.profile import Setting
 
 
-def lines(plan: Plan, files: Mapping[str, str | None]) -> Iterator[str]:
-    """`files`: those of the host by path, as they are."""
-    for one in plan.settings:
-        if one.action != "set" or one.current == one.want:
-            continue
-        if one.current is not None:
-            yield f"-{one.setting.key} = {one.current}"
-        yield f"+{one.setting.key} = {one.want}"
+def lines(plan: Plan, machine: Machine) -> Iterator[str]:
+    """Of a plan against a host as it is."""
+    for one in settings(plan, machine):
+        have = value(machine, one.setting)
+        if have is not None and one.setting.kind != "module":
+            yield f"-{one.setting.key} = {have}"
+        yield f"+module {one.setting.key}" if one.setting.kind == "module" else f"+{one.setting.key} = {one.want}"
     for path, text in plan.files.items():
-        yield from of_file(path, files.get(path), text)
+        yield from of_file(path, machine.files.get(path), text)
+
+
+def settings(plan: Plan, machine: Machine) -> Iterator[Planned]:
+    """Those to be set that the host does not have as wanted."""
+    return (one for one in plan.settings if one.action == "set" and value(machine, one.setting) != one.want)
+
+
+def value(machine: Machine, setting: Setting) -> str | None:
+    """As the host has it; of a module '' when it is loaded. None: it has it not."""
+    match setting.kind:
+        case "sysctl":
+            return machine.sysctls.get(setting.key)
+        case "sysfs":
+            return machine.sysfs.get(setting.key)
+        case "module":
+            return "" if setting.key in machine.modules else None
 
 
 def of_file(path: str, have: str | None, want: str | None) -> Iterator[str]:

@@ -55,8 +55,12 @@ def module_gone(module: str, *, loaded: bool) -> Generator[StringCommand, None, 
 
 @operation()
 def sysctl_set(key: str, value: str, have: str | None) -> Generator[StringCommand, None, None]:
+    """Where a key may not be written, `sysctl` says that it ignores it, and ends well."""
     if have != value:
-        yield StringCommand(f"{_PATH} sysctl -q -w {shlex.quote(f'{key}={value}')}")
+        yield StringCommand(
+            f'said=$({_PATH} sysctl -q -w {shlex.quote(f"{key}={value}")} 2>&1) && [ -z "$said" ] '
+            '|| { echo "$said" >&2; exit 1; }'
+        )
 
 
 @operation()

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from hosts import changes, latency, preflight, survey, tuning_stage
+from hosts import changes, latency, packages, preflight, survey, tuning_stage
 from hosts.facts.look import LookAround
 from hosts.inventory import Member
 from hosts.session import Session, Step
@@ -32,19 +32,25 @@ def _tune(member: Member, seen: Survey, output: Output, *, dry: bool) -> dict[st
     session = Session(member.machine)
     _told(seen, output)
     document: dict[str, Any] = {"host": session.name, "settings": survey.document(seen), "changed": [], "report": []}
+    lines = list(changes.lines(seen.plan, seen.machine))
     if dry:
-        lines = list(changes.lines(seen.plan, seen.machine.files))
         for line in lines or ["nothing would change"]:
             output.say(line, "green" if line.startswith("+") else "red" if line.startswith("-") else "")
         return document | {"dry": True, "diff": lines}
-    with output.step(f"{session.name}: measuring"):
-        before = session.ask(latency.measure)
+    with output.step(f"{session.name}: packages") as progress:
+        installed = Session(member.machine, progress).run(packages.apply, seen.machine.container)
+    before: latency.Figures | str = ""
+    if lines:
+        with output.step(f"{session.name}: measuring"):
+            before = session.ask(latency.measure)
     with output.step(f"{session.name}: tuning") as progress:
         steps = Session(member.machine, progress).run(tuning_stage.apply, member)
         progress(_count(steps))
-    document["changed"] = [step.name for step in steps if step.changed]
+    document["changed"] = [step.name for step in (*installed, *steps) if step.changed]
     if not document["changed"]:
         output.say(f"{session.name} was so already: 0 changes")
+        return document
+    if not lines:
         return document
     with output.step(f"{session.name}: measuring again"):
         after = session.ask(latency.measure)
@@ -60,7 +66,7 @@ def untune(members: tuple[Member, ...], output: Output, *, dry: bool = False) ->
 def _untune(member: Member, output: Output, *, dry: bool) -> dict[str, Any]:
     session = Session(member.machine)
     if dry:
-        lines = list(session.ask(survey.undoing, member))
+        lines = session.ask(lambda host: list(survey.undoing(host)))
         for line in lines or ["nothing would change"]:
             output.say(line)
         return {"host": session.name, "changed": [], "dry": True, "diff": lines}
@@ -76,7 +82,11 @@ def _untune(member: Member, output: Output, *, dry: bool) -> dict[str, Any]:
 def _told(seen: Survey, output: Output) -> None:
     """How many values are set and kept; those that are not as wanted, each with its reason."""
     counted = Counter(one.action for one in seen.plan.settings)
-    output.say(", ".join(f"{count} {action.replace('_', ' ')}" for action, count in sorted(counted.items())))
+    todo = sum(1 for _ in changes.settings(seen.plan, seen.machine))
+    output.say(
+        f"{counted['set']} values are ours, {todo} of them to be set now; {counted['keep']} are kept, the kernel has as much; "
+        f"{counted['refused_lower']} would lower the kernel's and are not set; {counted['unavailable']} are unavailable here"
+    )
     for one in seen.plan.settings:
         if one.action in {"refused_lower", "unavailable"}:
             output.say(f"{one.setting.key}: {one.action.replace('_', ' ')}: {one.why}", "yellow")

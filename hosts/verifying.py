@@ -47,7 +47,8 @@ def _parts(member: Member, session: Session) -> Iterator[Row]:
 def show(rows: list[Row], output: Output) -> None:
     """A table, then a sentence for each row that is not good, then how many there are of each verdict."""
     output.table(
-        ("value", "want", "have", "verdict"), [(row.what, _short(row.want), _short(row.have), row.verdict) for row in rows]
+        ("value", "want", "have", "verdict"),
+        [(row.what, _short(row.want), _short(row.have), row.verdict) for row in rows],
     )
     for row in rows:
         if row.verdict not in GOOD:

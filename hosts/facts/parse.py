@@ -47,9 +47,15 @@ def cpus(lines: Iterable[str]) -> tuple[Cpu, ...]:
 
 
 def values(lines: Iterable[str]) -> dict[str, str]:
-    """Of lines `path<TAB>value`."""
+    """Of lines `path<TAB>value`; of a switch the word that holds."""
     pairs = (line.partition("\t") for line in lines)
-    return {path: one_spelling(value) for path, tab, value in pairs if tab}
+    return {path: chosen(one_spelling(value)) for path, tab, value in pairs if tab}
+
+
+def chosen(text: str) -> str:
+    """Of `always [madvise] never`: `madvise`."""
+    found = re.search(r"(?:^| )\[(\S+)\](?: |$)", text)
+    return found[1] if found else text
 
 
 def files(lines: Iterable[str]) -> dict[str, str]:

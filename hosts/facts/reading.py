@@ -21,6 +21,7 @@ _PARTS: Final[Mapping[str, str]] = {
     "available": '[ -d "/lib/modules/$(uname -r)" ] && echo yes',
     "huge": "ls /sys/kernel/mm/hugepages",
     "interrupts": "cat /proc/interrupts",
+    "forbidden": "find /proc/sys/net /proc/sys/vm /proc/sys/kernel /proc/sys/fs -type f ! -perm /222",
     "mounts": "cut -d' ' -f2,4 /proc/mounts",
     "interfaces": (
         "for i in /sys/class/net/*; do printf '%s\\t%s\\t%s\\n' \"${i##*/}\" "
@@ -57,7 +58,7 @@ def _glob(pattern: str) -> str:
     return "*".join(shlex.quote(part) if part else "" for part in pattern.split("*"))
 
 
-def read_only(mounts: Sequence[str], places: Sequence[str]) -> frozenset[str]:
-    """Of lines `where options`: which of `places` are mounted read-only; the last mount of a place counts."""
+def mounted_read_only(mounts: Sequence[str], places: Sequence[str]) -> frozenset[str]:
+    """Of lines `where options`: which of `places` are; the last mount of a place counts."""
     options = dict(line.partition(" ")[::2] for line in mounts)
     return frozenset(place for place in places if "ro" in options.get(place, "").split(","))

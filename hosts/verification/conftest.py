@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 import pytest
-from tuning.plan import Plan
-from tuning.verdict import Row
 
 from hosts.verification.subject import GOOD, PLACE, PLAN, ROWS
+from tuning.plan import Plan
+from tuning.verdict import Row
 
 Judge: TypeAlias = Callable[[Row], None]
 _rows: pytest.StashKey[list[Row]] = pytest.StashKey()

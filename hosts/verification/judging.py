@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from hosts.facts.parse import chosen, one_spelling
 from hosts.verification.boot import Given
 from tuning.plan import Planned
 from tuning.verdict import Row
@@ -22,7 +23,7 @@ def sysctl(planned: Planned, have: str | None, boot: Given | None) -> Row:
             return row
         return _row(planned, have, "missing", "the kernel has it, but no file gives it at the next boot: make tune")
     given = boot.value or ""
-    if planned.action == "set" and given != planned.want or not satisfied(planned, given):
+    if (planned.action == "set" and given != planned.want) or not satisfied(planned, given):
         return _row(planned, have, "shadowed",
                     f"at the next boot {boot.file} gives {given}, after or instead of ours; remove it there")  # fmt: skip
     return row
@@ -36,7 +37,7 @@ def value(planned: Planned, have: str | None) -> Row:
         return _row(planned, have, "skipped", planned.why)
     if have is None:
         return _row(planned, None, "missing", "it cannot be read: the kernel has it no more, or may not be asked")
-    now = chosen(" ".join(have.split()))
+    now = chosen(one_spelling(have))
     if now == planned.want or (planned.action == "keep" and satisfied(planned, now)):
         return _row(planned, have, "ok", planned.why)
     return _row(planned, have, "differs", "somebody changed it since: make tune")
@@ -57,7 +58,9 @@ def file(path: str, want: str, have: str | None) -> Row:
     if have == want:
         return Row(what=path, want=lines, have=lines, verdict="ok", why="")
     first = next((line for line in have.splitlines() if line not in want.splitlines()), "a line less")
-    return Row(what=path, want=lines, have="something else", verdict="differs", why=f"{first.strip()!r} is not ours: make tune")
+    return Row(
+        what=path, want=lines, have="something else", verdict="differs", why=f"{first.strip()!r} is not ours: make tune"
+    )
 
 
 def satisfied(planned: Planned, have: str) -> bool:
@@ -71,14 +74,9 @@ def satisfied(planned: Planned, have: str) -> bool:
     return all(b >= a if rule == "at_least" else b <= a for a, b in pairs)
 
 
-def chosen(text: str) -> str:
-    """Of a switch such as `always [madvise] never` the one that holds."""
-    return text.partition("[")[2].partition("]")[0] if "[" in text and "]" in text else text
-
-
 def _row(planned: Planned, have: str | None, verdict: str, why: str) -> Row:
     want = planned.want if planned.action == "set" else _RULES[planned.setting.rule].format(planned.want)
     if planned.setting.kind == "module":
         want = "loaded"
-    shown = _NOTHING if have is None else chosen(" ".join(have.split()))
+    shown = _NOTHING if have is None else chosen(one_spelling(have))
     return Row(what=planned.setting.key, want=want, have=shown, verdict=verdict, why=why)  # type: ignore[arg-type]

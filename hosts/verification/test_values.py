@@ -39,7 +39,7 @@ def test_sysfs(host: Host, sysfs: Planned, judged: Judge) -> None:
 
 def test_module(host: Host, module: Planned, judged: Judge) -> None:
     name = module.setting.key
-    there = host.run(f"{_PATH} lsmod | grep -q '^%s ' || test -d /sys/module/%s" % (name, name)).rc == 0  # noqa: UP031
+    there = host.run(f"{_PATH} lsmod | grep -q '^%s ' || test -d /sys/module/%s" % (name, name)).rc == 0
     judged(judging.module(module, loaded=there))
 
 

@@ -41,7 +41,7 @@ def test_each_is_one_command_with_its_arguments_quoted() -> None:
     path = "PATH=/usr/sbin:/sbin:/usr/bin:/bin"
     assert [command for command, _ in ran] == [
         f"{path} modprobe nf_conntrack",
-        f"{path} sysctl -q -w 'net.ipv4.tcp_rmem=1 2 3'",
+        f'said=$({path} sysctl -q -w \'net.ipv4.tcp_rmem=1 2 3\' 2>&1) && [ -z "$said" ] || {{ echo "$said" >&2; exit 1; }}',
         "printf '%s' madvise > /sys/kernel/mm/x",
         "rm -f '/etc/x y' && sync /etc",
         f"{path} systemctl restart x",

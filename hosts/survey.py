@@ -1,0 +1,102 @@
+"""A host as it is, what is remembered of it as it was, and what is planned for it: read and computed, nothing changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from pyinfra.api.exceptions import PyinfraError
+from pyinfra.api.host import Host
+
+from hosts import changes, demand
+from hosts.facts import parse
+from hosts.facts.machine import machine as of_reading
+from hosts.facts.reading import Reading
+from hosts.inventory import Member
+from hosts.lock import STATE_DIR
+from stacks.machines import Hosts
+from tuning.choices import Choices
+from tuning.machine import OUR_FILES, SYSCTL_DIRS, SYSFS_PATTERNS, Machine
+from tuning.plan import Plan, TuningError, plan
+from tuning.snapshot import Snapshot, decode, original, undo
+
+SNAPSHOT: Final = f"{STATE_DIR}/snapshot.json"
+# What decides at boot besides the folders of sysctl.d.
+_OTHERS: Final = ("/etc/sysctl.conf", "/etc/default/ufw", "/etc/ufw/ufw.conf", "/etc/ufw/sysctl.conf")
+
+
+class Survey(NamedTuple):
+    """`snapshot`: as it was before it was first tuned; None when it is not tuned. `plan`: from what was then."""
+
+    machine: Machine
+    snapshot: Snapshot | None
+    plan: Plan
+
+
+def remembered(host: Host) -> tuple[Machine, Snapshot | None]:
+    """Raises PyinfraError when the host's snapshot cannot be understood."""
+    wanted = [*OUR_FILES, *_OTHERS, *(f"{folder}/*.conf" for folder in SYSCTL_DIRS), SNAPSHOT]
+    reading = host.get_fact(Reading, patterns=SYSFS_PATTERNS, files=tuple(dict.fromkeys(wanted)))
+    if not reading.get("sysctls"):
+        raise PyinfraError("`sysctl -a` says nothing on this host: install procps")
+    files = parse.files(reading.get("files", []))
+    text = files.pop(SNAPSHOT, None)
+    machine = of_reading(reading, {**dict.fromkeys(OUR_FILES), **files})
+    if text is None:
+        return machine, None
+    try:
+        return machine, decode(text)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise PyinfraError(
+            f"{SNAPSHOT}, which remembers the host as it was, cannot be understood: {error}; move it away if it is no more wanted"
+        ) from error
+
+
+def survey(host: Host, member: Member) -> Survey:
+    """Raises PyinfraError, also when settings contradict each other."""
+    machine, snapshot = remembered(host)
+    before = original(snapshot, machine) if snapshot else machine
+    try:
+        planned = plan(member.machine.roles, before, demand.of(member), choices(member.spec.hosts))
+    except TuningError as error:
+        raise PyinfraError(str(error)) from error
+    return Survey(machine, snapshot, planned)
+
+
+def document(seen: Survey) -> list[dict[str, Any]]:
+    """Every setting as plain data."""
+    return [
+        {
+            "what": one.setting.key,
+            "kind": one.setting.kind,
+            "rule": one.setting.rule,
+            "want": one.want,
+            "before": one.current,
+            "action": one.action,
+            "why": one.why,
+            "source": one.setting.source,
+        }
+        for one in seen.plan.settings
+    ]
+
+
+def undoing(host: Host) -> Iterator[str]:
+    """What `untune` would change, as lines of a diff."""
+    machine, snapshot = remembered(host)
+    if snapshot is None:
+        return
+    back = undo(snapshot, machine)
+    for key, value in (back.sysctls | back.sysfs).items():
+        now = machine.sysctls.get(key, machine.sysfs.get(key))
+        if now != value:
+            yield f"-{key} = {now}"
+            yield f"+{key} = {value}"
+    for path, text in back.files.items():
+        yield from changes.of_file(path, machine.files.get(path), text)
+
+
+def choices(hosts: Hosts) -> Choices:
+    return Choices(
+        level=hosts.tuning, huge_pages=hosts.huge_pages, fast_open=hosts.fast_open, may_lower=hosts.may_lower
+    )

@@ -1,0 +1,86 @@
+"""Tuning as pyinfra operations: `session.run(tuning_stage.apply, member)`, or in a deploy of pyinfra's own command.
+
+Each operation that runs leaves the host in a state that `undo` knows the way back from: what was there is on the disk before
+the first write, and what a killed run set counts as set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from pyinfra import host
+
+from hosts import changes, lock, operations
+from hosts.inventory import Member
+from hosts.survey import SNAPSHOT, remembered, survey
+from tuning.machine import Machine
+from tuning.plan import Plan
+from tuning.snapshot import encode, merge, take
+from tuning.snapshot import undo as way_back
+
+# Who hears of a file when it is new, by a part of its path.
+_LISTENERS: Final = {
+    "/etc/systemd/journald.conf.d/": "systemctl try-restart systemd-journald",
+    "/etc/chrony/": "systemctl try-restart chrony",
+    "/etc/systemd/system": "systemctl daemon-reload",
+    "/etc/systemd/logind": "systemctl daemon-reload",
+}
+
+
+def apply(member: Member) -> None:
+    """Under the host's lock: read, plan, remember, then change what is not as planned."""
+    lock.take(host)
+    seen = survey(host, member)
+    now, plan = seen.machine, seen.plan
+    memory = take(plan, now)
+    if seen.snapshot:
+        memory = merge(seen.snapshot, memory)
+    old = encode(seen.snapshot) if seen.snapshot else None
+    if seen.snapshot or any(changes.lines(plan, now)):
+        operations.file_kept(name="remember what is there", path=SNAPSHOT, text=encode(memory), have=old, mode="600")
+    _values(plan, now)
+    for path, text in plan.files.items():
+        operations.file_kept(name=f"file {path}", path=path, text=text, have=now.files.get(path))
+    _tell(path for path, text in plan.files.items() if now.files.get(path) != text)
+
+
+def undo(_member: Member | None = None) -> None:
+    """Under the host's lock: what was there comes back; only then it is forgotten."""
+    lock.take(host)
+    now, snapshot = remembered(host)
+    if snapshot is None:
+        return
+    back = way_back(snapshot, now)
+    for path, text in back.files.items():
+        have = now.files.get(path)
+        if text is None:
+            operations.file_gone(name=f"no file {path}", path=path, have=have)
+        else:
+            operations.file_kept(name=f"file {path} as before", path=path, text=text, have=have)
+    for key, value in back.sysctls.items():
+        operations.sysctl_set(name=f"sysctl {key} = {value}", key=key, value=value, have=now.sysctls.get(key))
+    for path, value in back.sysfs.items():
+        operations.sysfs_set(name=f"{path} = {value}", path=path, value=value, have=now.sysfs.get(path))
+    for module in back.modules:
+        operations.module_gone(name=f"no module {module}", module=module, loaded=module in now.modules)
+    _tell(path for path, text in back.files.items() if now.files.get(path) != text)
+    operations.file_gone(name="forget what was there", path=SNAPSHOT, have=encode(snapshot))
+
+
+def _values(plan: Plan, now: Machine) -> None:
+    for one in changes.settings(plan, now):
+        key, want, have = one.setting.key, one.want, changes.value(now, one.setting)
+        match one.setting.kind:
+            case "module":
+                operations.module_loaded(name=f"module {key}", module=key, loaded=have is not None)
+            case "sysctl":
+                operations.sysctl_set(name=f"sysctl {key} = {want}", key=key, value=want, have=have)
+            case "sysfs":
+                operations.sysfs_set(name=f"{key} = {want}", path=key, value=want, have=have)
+
+
+def _tell(changed: Iterable[str]) -> None:
+    paths = list(changed)
+    for part, command in _LISTENERS.items():
+        operations.told(name=command, command=command, when=any(path.startswith(part) for path in paths))
