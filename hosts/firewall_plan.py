@@ -21,11 +21,20 @@ DEFAULTS: Final = {
 }
 
 
+# A run of commands has to be over before the timer is; ufw takes up to a third of a second for one.
+_AT_ONCE: Final = 20
+
+
 class Plan(NamedTuple):
     """`notes`: what a person should know and nothing is done about."""
 
     changes: tuple[Change, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Plan, ...]:
+        """To be done and confirmed one after the other; after each the way in is open."""
+        return tuple(Plan(self.changes[at : at + _AT_ONCE]) for at in range(0, len(self.changes), _AT_ONCE))
 
     @property
     def script(self) -> str:

@@ -25,10 +25,11 @@ _UNDONE_SECONDS: Final = firewall_stage.REVERT_SECONDS + 25
 
 
 class Look(NamedTuple):
-    """A host's firewall as it is, and the rules as they should be."""
+    """A host's firewall as it is, the rules as they should be, and where the host sees this machine."""
 
     found: Firewall
     rules: tuple[Rule, ...]
+    administrator: str
 
 
 def firewall(members: Sequence[Member], output: Output, *, dry: bool = False, off: bool = False) -> dict[str, Any]:
@@ -46,7 +47,8 @@ def look(member: Member, session: Session) -> Look:
         )
     administrator, _, _, port = live
     ports = tuple(sorted({int(port), *found.ssh_ports}))
-    return Look(found, exposure.rules(member, Seen(administrator, ports, found.resolved)))
+    administrator = exposure.source(administrator)
+    return Look(found, exposure.rules(member, Seen(administrator, ports, found.resolved)), administrator)
 
 
 def change(session: Session, plan: Plan, *, forget: bool = False) -> None:
@@ -73,7 +75,10 @@ def _one(member: Member, output: Output, *, dry: bool, off: bool) -> dict[str, A
     _show(session, plan, output)
     if plan.changes and not dry:
         with output.step(f"{session.name}: firewall"):
-            change(session, plan, forget=off)
+            *parts, last = plan.parts
+            for part in parts:
+                change(session, part)
+            change(session, last, forget=off)
     return {
         "changes": [one.words for one in plan.changes],
         "notes": list(plan.notes),

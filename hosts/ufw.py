@@ -147,4 +147,4 @@ def _line(line: str) -> Added:
 def _late(added: Sequence[Added]) -> frozenset[Added]:
     """Those behind a rule that may refuse what they allow."""
     first = next((at for at, line in enumerate(added) if line.refuses or line.limits), len(added))
-    return frozenset(added[first:])
+    return frozenset(added[first + 1 :])
