@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Final
 
+import msgspec
 from pyinfra.api.host import Host
 
 from hosts import cores, native, places, units
@@ -15,7 +16,7 @@ from hosts.native_facts import Releases
 from hosts.session import Session
 from hosts.units import Cpus
 from stacks.commands.failures import Failure
-from tuning.verdict import Row
+from tuning.verdict import Row, Verdict
 
 _PROPERTIES: Final = "ActiveState,UnitFileState,NeedDaemonReload,TimeoutStopUSec,WatchdogUSec,MemoryMax,MainPID"
 _ANY: Final = ""
@@ -37,7 +38,7 @@ def _rows(host: Host, member: Member) -> tuple[Row, ...]:
     for unit in every:
         balancer = unit == places.BALANCER_UNIT
         found += _unit(unit, _values(said, f"show {unit}"), _wanted(member, balancer=balancer))
-        found.append(_row(f"{unit}: open files (/proc)", str(spec.limits.open_files), _first(said, f"limits {unit}")))
+        found.append(_open_files(unit, spec.limits.open_files, _first(said, f"limits {unit}"), _first(said, "limits")))
         if cpus.gateway:
             found.append(_row(f"{unit}: CPUs (taskset)", cpus.gateway, _first(said, f"cpus {unit}")))
     found += _engines(spec.gateways.replicas, cpus, said)
@@ -57,6 +58,7 @@ def _commands(every: list[str]) -> dict[str, str]:
         found[f"limits {unit}"] = f"awk '/^Max open files/ {{print $4}}' /proc/{pid}/limits"
         found[f"cpus {unit}"] = f"taskset -cp {pid} | sed 's/.*: //'"
         found[f"engine {unit}"] = f"for p in $(pgrep -P {pid} veloz_engine); do taskset -cp $p | sed 's/.*: //'; done"
+    found["limits"] = "awk '/^Max open files/ {print $5}' /proc/1/limits"
     paths = f"{places.API_KEY} {places.CLUSTER_SECRET} {places.CERTIFICATE_KEY}"
     found["files"] = f"stat -c '%n %U %a' {paths}"
     found["listening"] = (
@@ -86,6 +88,14 @@ def _systemd_seconds(seconds: int) -> str:
 def _unit(unit: str, have: dict[str, str], wanted: dict[str, str]) -> Iterator[Row]:
     for name, want in wanted.items():
         yield _row(f"{unit}: {name}", want, have.get(name, ""))
+
+
+def _open_files(unit: str, want: int, have: str, most: str) -> Row:
+    """`most`: what systemd itself is held to; in a container without the capability it can give no more."""
+    row = _row(f"{unit}: open files (/proc)", str(want), have)
+    if row.verdict == "differs" and have == most:
+        return msgspec.structs.replace(row, verdict="unavailable", why="whoever started this host allows it no more")
+    return row
 
 
 def _engines(replicas: int, cpus: Cpus, said: dict[str, list[str]]) -> Iterator[Row]:
@@ -118,7 +128,7 @@ def _ports(member: Member) -> str:
 
 
 def _row(what: str, want: str, have: str) -> Row:
-    verdict = "ok" if have == want else "differs" if have else "missing"
+    verdict: Verdict = "ok" if have == want else "differs" if have else "missing"
     return Row(what, want, have, verdict, "the description")
 
 
