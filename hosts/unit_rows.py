@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -30,23 +30,30 @@ def rows(member: Member, session: Session) -> tuple[Row, ...]:
 
 
 def _rows(host: Host, member: Member) -> tuple[Row, ...]:
+    replicas = member.spec.gateways.replicas
+    said = sections.split(_output(host, sections.script(_commands(_units(replicas)))))
+    return judge(member, cores.of_host(host, replicas), said)
+
+
+def judge(member: Member, cpus: Cpus, said: Mapping[str, list[str]]) -> tuple[Row, ...]:
+    """`said`: section → lines of what `systemctl show`, `/proc`, `taskset`, `stat` and `ss` print. Pure."""
     spec = member.spec
-    cpus = cores.of_host(host, spec.gateways.replicas)
-    every = [places.BALANCER_UNIT, *(places.gateway_unit(n) for n in range(1, spec.gateways.replicas + 1))]
-    said = sections.split(_output(host, sections.script(_commands(every))))
     found: list[Row] = []
-    for unit in every:
-        balancer = unit == places.BALANCER_UNIT
-        found += _unit(unit, _values(said, f"show {unit}"), _wanted(member, balancer=balancer))
+    for unit in _units(spec.gateways.replicas):
+        wanted = _wanted(member, balancer=unit == places.BALANCER_UNIT)
+        found += _unit(unit, _values(said, f"show {unit}"), wanted)
         found.append(_open_files(unit, spec.limits.open_files, _first(said, f"limits {unit}"), _first(said, "limits")))
         if cpus.gateway:
             found.append(_row(f"{unit}: CPUs (taskset)", cpus.gateway, _first(said, f"cpus {unit}")))
     found += _engines(spec.gateways.replicas, cpus, said)
     found += _files(said)
-    found.append(
-        _row("listening on the network besides SSH", _ports(member), " ".join(sorted(said.get("listening", []))))
-    )
+    listening = " ".join(sorted(said.get("listening", [])))
+    found.append(_row("listening on the network besides SSH", _ports(member), listening))
     return tuple(found)
+
+
+def _units(replicas: int) -> list[str]:
+    return [places.BALANCER_UNIT, *map(places.gateway_unit, range(1, replicas + 1))]
 
 
 def _commands(every: list[str]) -> dict[str, str]:
@@ -98,7 +105,7 @@ def _open_files(unit: str, want: int, have: str, most: str) -> Row:
     return row
 
 
-def _engines(replicas: int, cpus: Cpus, said: dict[str, list[str]]) -> Iterator[Row]:
+def _engines(replicas: int, cpus: Cpus, said: Mapping[str, list[str]]) -> Iterator[Row]:
     for replica in range(1, replicas + 1):
         unit = places.gateway_unit(replica)
         have = said.get(f"engine {unit}", [])
@@ -109,7 +116,7 @@ def _engines(replicas: int, cpus: Cpus, said: dict[str, list[str]]) -> Iterator[
             yield _row(f"{unit}: its engine's CPUs (taskset)", want, " ".join(have))
 
 
-def _files(said: dict[str, list[str]]) -> Iterator[Row]:
+def _files(said: Mapping[str, list[str]]) -> Iterator[Row]:
     have = dict(line.split(" ", 1) for line in said.get("files", []))
     for path in (places.API_KEY, places.CLUSTER_SECRET):
         yield _row(f"{path}: owner, mode", f"{places.USER} 400", have.get(path, ""))
@@ -132,11 +139,11 @@ def _row(what: str, want: str, have: str) -> Row:
     return Row(what, want, have, verdict, "the description")
 
 
-def _values(said: dict[str, list[str]], name: str) -> dict[str, str]:
+def _values(said: Mapping[str, list[str]], name: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in said.get(name, []) if "=" in line)
 
 
-def _first(said: dict[str, list[str]], name: str) -> str:
+def _first(said: Mapping[str, list[str]], name: str) -> str:
     return next(iter(said.get(name, [])), "")
 
 
