@@ -12,7 +12,7 @@ from stacks.machines import Machine
 
 MEMBER = Member(
     Machine(address="192.0.2.7"),
-    load({"topology": "compose", "gateways": {"replicas": 1}, "edge": {"address": "0.0.0.0"}}),  # noqa: S104
+    load({"topology": "compose", "gateways": {"replicas": 1}, "edge": {"address": "0.0.0.0", "hostname": "x.example"}}),  # noqa: S104
 )
 CPUS = Cpus("1", ("2-3",))
 GATEWAY, BALANCER = "veloz-gateway@1.service", "veloz-balancer.service"
