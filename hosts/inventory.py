@@ -45,11 +45,15 @@ def members(host: str = "", key: str = "", roles: str = "", stack: str = "") -> 
 
 
 def _spec(stack: str, address: str = "") -> Deployment:
-    """Without a stack file the description's defaults, met by clients at the host's own address."""
+    """Without a stack file the description's defaults, met by clients at the host's own name or IPv4 address.
+
+    An IPv6 address is no name that the model has for an edge: then it is met on the host alone.
+    """
     try:
         if stack:
             return read_stack(STACKS / f"Pulumi.{stack}.yaml")
-        edge = {"address": "0.0.0.0"} | ({"hostname": address} if re.fullmatch(r"[a-z0-9.-]+", address) else {})  # noqa: S104
+        met = re.fullmatch(r"[a-z0-9.-]+", address) and address != "localhost"
+        edge = {"address": "0.0.0.0", "hostname": address} if met else {}  # noqa: S104
         return load({"topology": "compose", "edge": edge})
     except SpecError as error:
         raise Failure(f"stack {stack or 'compose'}:\n{error}") from None

@@ -192,7 +192,6 @@ def start(member: Member, release: str, cpus: units.Cpus) -> None:
     running = host.get_fact(RunningGateways)
     wanted = {n: units.fingerprint(text) for n, text in units.gateway_files(spec, cpus, release).items()}
     enabled = host.get_fact(EnabledUnits)
-    _surplus(enabled, running, wanted)
     _roll(spec, release, [n for n in wanted if n in running and running[n] != wanted[n]])
     ours = [places.TARGET, places.BALANCER_UNIT, *map(places.gateway_unit, wanted)]
     if missing := [unit for unit in ours if unit not in enabled]:
@@ -203,6 +202,7 @@ def start(member: Member, release: str, cpus: units.Cpus) -> None:
             commands=[f"systemctl start {' '.join(map(places.gateway_unit, absent))}"],
         )
     _balancer()
+    _surplus(enabled, running, wanted)  # when the balancer asks them no more
 
 
 def _surplus(enabled: list[str], running: Mapping[int, str], wanted: Mapping[int, str]) -> None:

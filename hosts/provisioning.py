@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from hosts import cores, docker_stage, firewalling, native, native_install, preflight, tuning_commands
+from hosts import cores, docker_stage, firewalling, native, native_install, places, preflight, tuning_commands
 from hosts.bundle import bundle
 from hosts.facts.look import LookAround
 from hosts.inventory import Member
+from hosts.native_facts import Units
 from hosts.session import Session
 from hosts.stages import Stage, go_through
 from stacks import ports, reach
@@ -19,6 +20,7 @@ from stacks.commands.output import Output
 
 # Whose ports a host may have in use already: our own, from a run before.
 _OURS: Final = {"native": ("nginx", "haproxy"), "docker": ("docker-proxy", "dockerd")}
+_UNITS: Final = {"native": places.BALANCER_UNIT, "docker": "docker.service"}
 _DISK_MIB: Final = 3072  # packages, the compiler among them, three releases, and a database to begin with
 
 
@@ -33,14 +35,16 @@ def provision(members: Sequence[Member], output: Output, *, dry: bool = False) -
 
 
 def _findings(member: Member) -> list[Finding]:
-    look = Session(member.machine).fact(LookAround)
+    session = Session(member.machine)
+    look = session.fact(LookAround)
     kind = member.spec.hosts.install
+    ours = _OURS[kind] if session.fact(Units, pattern=_UNITS[kind]) else ()
     wanted = [one.port for one in reach.published(member.spec)] if "balancer" in member.machine.roles else []
     if kind == "native":
         wanted.append(ports.BALANCER_HEALTH)
     room = look.free_mib >= _DISK_MIB
     return [
-        *preflight.findings(look, time.time(), wanted, _OURS[kind]),
+        *preflight.findings(look, time.time(), wanted, ours),
         Finding("room to install", f"{_DISK_MIB} MiB free", f"{look.free_mib} MiB", "ok" if room else "refused",
                 "Make room below /var and /opt."),
     ]  # fmt: skip

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+import msgspec
 from pyinfra.api.host import Host
 
 from hosts import cores, native, places, units
@@ -15,7 +16,7 @@ from hosts.native_facts import Releases
 from hosts.session import Session
 from hosts.units import Cpus
 from stacks.commands.failures import Failure
-from tuning.verdict import Row
+from tuning.verdict import Row, Verdict
 
 _PROPERTIES: Final = "ActiveState,UnitFileState,NeedDaemonReload,TimeoutStopUSec,WatchdogUSec,MemoryMax,MainPID"
 _ANY: Final = ""
@@ -29,23 +30,30 @@ def rows(member: Member, session: Session) -> tuple[Row, ...]:
 
 
 def _rows(host: Host, member: Member) -> tuple[Row, ...]:
+    replicas = member.spec.gateways.replicas
+    said = sections.split(_output(host, sections.script(_commands(_units(replicas)))))
+    return judge(member, cores.of_host(host, replicas), said)
+
+
+def judge(member: Member, cpus: Cpus, said: Mapping[str, list[str]]) -> tuple[Row, ...]:
+    """`said`: section → lines of what `systemctl show`, `/proc`, `taskset`, `stat` and `ss` print. Pure."""
     spec = member.spec
-    cpus = cores.of_host(host, spec.gateways.replicas)
-    every = [places.BALANCER_UNIT, *(places.gateway_unit(n) for n in range(1, spec.gateways.replicas + 1))]
-    said = sections.split(_output(host, sections.script(_commands(every))))
     found: list[Row] = []
-    for unit in every:
-        balancer = unit == places.BALANCER_UNIT
-        found += _unit(unit, _values(said, f"show {unit}"), _wanted(member, balancer=balancer))
-        found.append(_row(f"{unit}: open files (/proc)", str(spec.limits.open_files), _first(said, f"limits {unit}")))
+    for unit in _units(spec.gateways.replicas):
+        wanted = _wanted(member, balancer=unit == places.BALANCER_UNIT)
+        found += _unit(unit, _values(said, f"show {unit}"), wanted)
+        found.append(_open_files(unit, spec.limits.open_files, _first(said, f"limits {unit}"), _first(said, "limits")))
         if cpus.gateway:
             found.append(_row(f"{unit}: CPUs (taskset)", cpus.gateway, _first(said, f"cpus {unit}")))
     found += _engines(spec.gateways.replicas, cpus, said)
     found += _files(said)
-    found.append(
-        _row("listening on the network besides SSH", _ports(member), " ".join(sorted(said.get("listening", []))))
-    )
+    listening = " ".join(sorted(said.get("listening", [])))
+    found.append(_row("listening on the network besides SSH", _ports(member), listening))
     return tuple(found)
+
+
+def _units(replicas: int) -> list[str]:
+    return [places.BALANCER_UNIT, *map(places.gateway_unit, range(1, replicas + 1))]
 
 
 def _commands(every: list[str]) -> dict[str, str]:
@@ -57,6 +65,7 @@ def _commands(every: list[str]) -> dict[str, str]:
         found[f"limits {unit}"] = f"awk '/^Max open files/ {{print $4}}' /proc/{pid}/limits"
         found[f"cpus {unit}"] = f"taskset -cp {pid} | sed 's/.*: //'"
         found[f"engine {unit}"] = f"for p in $(pgrep -P {pid} veloz_engine); do taskset -cp $p | sed 's/.*: //'; done"
+    found["limits"] = "awk '/^Max open files/ {print $5}' /proc/1/limits"
     paths = f"{places.API_KEY} {places.CLUSTER_SECRET} {places.CERTIFICATE_KEY}"
     found["files"] = f"stat -c '%n %U %a' {paths}"
     found["listening"] = (
@@ -88,7 +97,15 @@ def _unit(unit: str, have: dict[str, str], wanted: dict[str, str]) -> Iterator[R
         yield _row(f"{unit}: {name}", want, have.get(name, ""))
 
 
-def _engines(replicas: int, cpus: Cpus, said: dict[str, list[str]]) -> Iterator[Row]:
+def _open_files(unit: str, want: int, have: str, most: str) -> Row:
+    """`most`: what systemd itself is held to; in a container without the capability it can give no more."""
+    row = _row(f"{unit}: open files (/proc)", str(want), have)
+    if row.verdict == "differs" and have == most:
+        return msgspec.structs.replace(row, verdict="unavailable", why="whoever started this host allows it no more")
+    return row
+
+
+def _engines(replicas: int, cpus: Cpus, said: Mapping[str, list[str]]) -> Iterator[Row]:
     for replica in range(1, replicas + 1):
         unit = places.gateway_unit(replica)
         have = said.get(f"engine {unit}", [])
@@ -99,7 +116,7 @@ def _engines(replicas: int, cpus: Cpus, said: dict[str, list[str]]) -> Iterator[
             yield _row(f"{unit}: its engine's CPUs (taskset)", want, " ".join(have))
 
 
-def _files(said: dict[str, list[str]]) -> Iterator[Row]:
+def _files(said: Mapping[str, list[str]]) -> Iterator[Row]:
     have = dict(line.split(" ", 1) for line in said.get("files", []))
     for path in (places.API_KEY, places.CLUSTER_SECRET):
         yield _row(f"{path}: owner, mode", f"{places.USER} 400", have.get(path, ""))
@@ -118,15 +135,15 @@ def _ports(member: Member) -> str:
 
 
 def _row(what: str, want: str, have: str) -> Row:
-    verdict = "ok" if have == want else "differs" if have else "missing"
+    verdict: Verdict = "ok" if have == want else "differs" if have else "missing"
     return Row(what, want, have, verdict, "the description")
 
 
-def _values(said: dict[str, list[str]], name: str) -> dict[str, str]:
+def _values(said: Mapping[str, list[str]], name: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in said.get(name, []) if "=" in line)
 
 
-def _first(said: dict[str, list[str]], name: str) -> str:
+def _first(said: Mapping[str, list[str]], name: str) -> str:
     return next(iter(said.get(name, [])), "")
 
 

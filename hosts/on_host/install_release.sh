@@ -1,12 +1,12 @@
 #!/bin/sh
 # Make a release of an uploaded archive, beside the one that runs; nothing of that is touched.
-# Usage: install_release ARCHIVE RELEASE LOCK ENGINE [WHEELS]
-#   RELEASE, LOCK, ENGINE: digests of the archive, of the locked requirements, of the engine's sources;
-#   WHEELS: a folder of wheels to take instead of the package index.
+# Usage: install_release ARCHIVE RELEASE LOCK ENGINE
+#   RELEASE, LOCK, ENGINE: digests of the archive, of the locked requirements, of the engine's sources.
+# Where there is a folder wheels/ beside the releases, libraries are taken from it and no package index is asked.
 # What is built is kept by its digest: libraries in venvs/, engines in engines/, tools to build with in tools/.
 set -eu
 umask 022
-archive=$1 release=$2 lock=$3 engine=$4 wheels=${5:-}
+archive=$1 release=$2 lock=$3 engine=$4
 root=${VELOZ_ROOT:-/opt/veloz}
 keep=3
 
@@ -30,8 +30,8 @@ tar -xzf "$archive" -C "$new" --no-same-owner
 # The host's own authorities are believed, as by every other program on it.
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1 UV_LINK_MODE=copy UV_SYSTEM_CERTS=1 UV_PYTHON_DOWNLOADS=never
 [ -z "${PIP_INDEX_URL:-}" ] || export UV_DEFAULT_INDEX="$PIP_INDEX_URL"
-if [ -n "$wheels" ]; then
-    export PIP_NO_INDEX=1 PIP_FIND_LINKS="$wheels" UV_NO_INDEX=1 UV_FIND_LINKS="$wheels"
+if [ -d "$root/wheels" ]; then
+    export PIP_NO_INDEX=1 PIP_FIND_LINKS="$root/wheels" UV_NO_INDEX=1 UV_FIND_LINKS="$root/wheels"
 fi
 
 tools=$root/tools/$lock-$tag

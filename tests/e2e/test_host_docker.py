@@ -22,13 +22,13 @@ __all__ = ["bare_host"]
 
 pytestmark = pytest.mark.timeout(600)
 FILE = "/etc/docker/daemon.json"
+FILES = 4096  # a host that is a container may not be able to give many
 
 
 def engine(machine: Machine, log_size: int = 10) -> list[str]:
     """What changed."""
-    member = Member(
-        machine, load({"topology": "compose", "limits": {"log_size": log_size}, "hosts": {"install": "docker"}})
-    )
+    limits = {"log_size": log_size, "open_files": FILES}
+    member = Member(machine, load({"topology": "compose", "limits": limits, "hosts": {"install": "docker"}}))
     output = Output(machine=True)
     output.console.file = io.StringIO()
     stages = [Stage(one.__name__, partial(one, member)) for one in (docker_stage.packages, docker_stage.configure)]
@@ -41,7 +41,8 @@ def host(bare_host: Making) -> BareHost:
     made.ssh('mkdir -p /etc/docker && echo \'{"data-root": "/var/lib/docker", "icc": true}\' > /etc/docker/daemon.json')
     assert engine(made.machine)
     # An image of what is there, for no registry is reached.
-    made.ssh("tar -C / -c bin lib lib64 usr/bin/sleep usr/lib/x86_64-linux-gnu/libc.so.6 | docker import - test")
+    libraries = "$(cd / && ls usr/lib/x86_64-linux-gnu/{libc.so.6,ld-linux-x86-64.so.2})"
+    made.ssh(f"tar -C / -c bin lib lib64 usr/bin/sleep usr/lib64 {libraries} | docker import - test")
     return made
 
 
@@ -63,7 +64,7 @@ def test_a_second_run_changes_nothing_and_restarts_nothing(host: BareHost) -> No
 def test_a_container_has_the_limits_and_goes_on_while_the_engine_is_restarted(host: BareHost) -> None:
     host.ssh("docker run -d --name on test /usr/bin/sleep 600")
     pid = host.ssh("docker inspect -f '{{.State.Pid}}' on").strip()
-    assert "65535" in host.ssh(f"grep 'Max open files' /proc/{pid}/limits")
+    assert str(FILES) in host.ssh(f"grep 'Max open files' /proc/{pid}/limits")
     assert "NoNewPrivs:\t1" in host.ssh(f"grep NoNewPrivs /proc/{pid}/status")
     assert engine(host.machine, log_size=20)
     assert host.ssh("docker inspect -f '{{.State.Pid}} {{.State.Running}}' on").split() == [pid, "true"]
