@@ -11,6 +11,7 @@ import psycopg
 
 from tests.faults.waiting import until
 
+_SHOWN = 200  # of an answer, in a failure
 BALANCES = {"USDT": "10000000000", "BTC": "100000"}
 
 
@@ -48,22 +49,30 @@ class System(ABC):
             return dict(await cursor.fetchall())
 
     async def ask(self, method: str, path: str, body: object = None, *, seconds: float = 30) -> dict[str, Any]:
-        """An admin's request to any gateway until one gives a good answer. Raises TimeoutError."""
+        """An admin's request to any gateway until one gives a good answer. Raises TimeoutError with the last that was not."""
         answers: list[dict[str, Any]] = []
+        last = ""
         timeout = aiohttp.ClientTimeout(total=5)
         async with aiohttp.ClientSession(headers=self.headers, timeout=timeout) as session:
 
             async def good() -> bool:
+                nonlocal last
                 url = secrets.choice(self.urls())
                 try:
                     async with session.request(method, url + path, json=body) as answer:
                         if answer.status in {200, 201}:
                             answers.append(await answer.json())
+                        else:
+                            last = f"{answer.status} {(await answer.text())[:_SHOWN]}"
                         return bool(answers)
-                except (aiohttp.ClientError, TimeoutError):
+                except (aiohttp.ClientError, TimeoutError) as error:
+                    last = repr(error)
                     return False
 
-            await until(good, seconds=seconds, every=0.05)
+            try:
+                await until(good, seconds=seconds, every=0.05)
+            except TimeoutError as error:
+                raise TimeoutError(f"{method} {path}: {error}; at last {last or 'no answer'}") from None
         return answers[0]
 
     async def open_account(self, account: str) -> dict[str, str]:
