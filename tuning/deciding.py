@@ -110,6 +110,8 @@ def _impossible(setting: Setting, want: str, machine: Machine) -> str:
 
 
 def _said(setting: Setting, want: str, current: str) -> str:
+    if setting.key in _BYTES_RATIO and current == "0":
+        return f"from a share of memory ({_BYTES_RATIO[setting.key]}) to {want}, lowered"
     change = f"from {current or 'nothing'} to {want}"
     if setting.rule == "at_least" and want != setting.value:
         return f"{change} (what the kernel has more of stays)"

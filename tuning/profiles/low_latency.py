@@ -39,6 +39,13 @@ LOW_LATENCY: Final = Profile(
             source=sources.KERNEL_SYSCTL,
         ),
         Setting(
+            key="kernel.sched_autogroup_enabled",
+            value="0",
+            rule="exactly",
+            reason="Work of a login session does not count as much as an engine, however many processes it has.",
+            source="sched(7), the autogroup feature",
+        ),
+        Setting(
             key="net.core.netdev_budget",
             value="600",
             reason="A poll of the network card takes up to 600 packets before it yields, so a burst needs half as many.",

@@ -36,6 +36,13 @@ GATEWAY: Final = Profile(
             reason="The accept queue while a gateway is in the middle of something; listen(2) cuts any backlog to this.",
             source=sources.LISTEN,
         ),
+        Setting(
+            key="net.ipv4.tcp_notsent_lowat",
+            value="131072",
+            rule="at_most",
+            reason="A reader that stalls holds 128 KiB of unsent events in the kernel, not megabytes, and is noticed sooner.",
+            source=sources.IP_SYSCTL,
+        ),
     ),
 )
 
