@@ -86,7 +86,7 @@ def _run(member: Member, progress: Callable[[str], None], stage: Callable[[Membe
         return Session(member.machine, progress).run(stage, member)
     except KeyboardInterrupt:
         raise Interrupted(
-            f"{member.machine.address}: stopped in the middle; the same again ends it, and `make untune` gives back what was there"
+            f"{member.machine.address}: stopped in the middle; the same again ends it, `make untune` gives back what was there"
         ) from None
 
 
