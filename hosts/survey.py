@@ -17,13 +17,21 @@ from hosts.inventory import Member
 from hosts.lock import STATE_DIR
 from stacks.machines import Hosts
 from tuning.choices import Choices
-from tuning.machine import OUR_FILES, SYSCTL_DIRS, SYSFS_PATTERNS, Machine
+from tuning.machine import (
+    OUR_FILES,
+    SYSCTL_DIRS,
+    SYSFS_PATTERNS,
+    UFW_DEFAULTS_FILE,
+    UFW_FILE,
+    UFW_SYSCTL_FILE,
+    Machine,
+)
 from tuning.plan import Plan, TuningError, plan
 from tuning.snapshot import Snapshot, decode, original, undo
 
 SNAPSHOT: Final = f"{STATE_DIR}/snapshot.json"
 # What decides at boot besides the folders of sysctl.d.
-_OTHERS: Final = ("/etc/sysctl.conf", "/etc/default/ufw", "/etc/ufw/ufw.conf", "/etc/ufw/sysctl.conf")
+_OTHERS: Final = ("/etc/sysctl.conf", UFW_FILE, UFW_DEFAULTS_FILE, UFW_SYSCTL_FILE)
 
 
 class Survey(NamedTuple):
@@ -47,7 +55,7 @@ def remembered(host: Host) -> tuple[Machine, Snapshot | None]:
         return machine, None
     try:
         return machine, decode(text)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except msgspec.MsgspecError as error:
         raise PyinfraError(
             f"{SNAPSHOT}, which remembers the host as it was, cannot be understood: {error}; move it away if it is no more wanted"
         ) from error

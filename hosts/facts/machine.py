@@ -30,7 +30,7 @@ def machine(reading: Mapping[str, Sequence[str]], files: dict[str, str | None]) 
         container="" if container == "none" else container,
         sysctls=parse.sysctls(lines("sysctls")),
         sysfs=parse.values(lines("sysfs")),
-        modules=frozenset(lines("modules")),
+        modules=frozenset(lines("modules")) | frozenset(lines("builtin")),
         modules_available=bool(first("available")),
         huge_page_sizes=tuple(sorted(_kib(name) for name in lines("huge"))),
         interfaces=tuple(

@@ -33,11 +33,11 @@ def value(planned: Planned, have: str | None) -> Row:
     """As the kernel has it now."""
     if planned.action == "unavailable":
         return _row(planned, have, "unavailable", planned.why)
-    if planned.action == "refused_lower":
-        return _row(planned, have, "skipped", planned.why)
     if have is None:
         return _row(planned, None, "missing", "it cannot be read: the kernel has it no more, or may not be asked")
     now = chosen(one_spelling(have))
+    if planned.action == "refused_lower" and now == planned.current:
+        return _row(planned, have, "skipped", planned.why)
     if now == planned.want or (planned.action == "keep" and satisfied(planned, now)):
         return _row(planned, have, "ok", planned.why)
     return _row(planned, have, "differs", "somebody changed it since: make tune")

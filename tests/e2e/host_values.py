@@ -20,7 +20,9 @@ _LIVING: Final = re.compile(
     r"|net\.netfilter\.nf_conntrack_count|kernel\.sched_domain\..*|net\.ipv6\.conf\..*\.stable_secret"
     r"|vm\.stat_refresh|net\.ipv4\.tcp_fastopen_key|net\.core\.netdev_budget_.*_seen|sunrpc\..*"
 )
-_SYS: Final = "/sys/kernel/mm /sys/devices/system/cpu /sys/class/net/*/queues /sys/block/*/queue /sys/module/*/parameters"
+_SYS: Final = (
+    "/sys/kernel/mm /sys/devices/system/cpu /sys/class/net/*/queues /sys/block/*/queue /sys/module/*/parameters"
+)
 _LIVING_SYS: Final = re.compile(
     r".*(/stat|/stats/.*|/usage|/time|/above|/below|/rejected|cpufreq/.*cur_freq|/numa_stat|free_hugepages|surplus|full_scans"
     r"|pages_collapsed|/uevent|page_reporting/.*|khugepaged/.*_collapsed|/ksm/.*|lru_gen.*|/inflight|/io_timeout|crash_hotplug).*"
@@ -40,7 +42,9 @@ def everything(host: BareHost) -> dict[str, str]:
         path, _, value = line.partition(":")
         if not _LIVING_SYS.fullmatch(path):
             found[path] = value
-    for line in host.ssh("find /etc -xdev -type f -exec sha256sum {} + ; find /etc -xdev -printf '%p %m %u %l\\n'").splitlines():
+    for line in host.ssh(
+        "find /etc -xdev -type f -exec sha256sum {} + ; find /etc -xdev -printf '%p %m %u %l\\n'"
+    ).splitlines():
         found[f"file {line.split()[-1] if len(line.split()) == 2 else line.split()[0] + ' mode'}"] = line
     found["modules"] = " ".join(sorted(host.ssh("cut -d' ' -f1 /proc/modules", check=False).split()))
     return found
@@ -72,7 +76,9 @@ def machine_put_back() -> Iterator[None]:
 
 def _machine() -> tuple[dict[str, str], dict[str, str]]:
     text = subprocess.run(["sysctl", "-a"], check=False, capture_output=True, text=True).stdout
-    found = {key: value for key, value in sysctls(text).items() if key.startswith(("vm.", "kernel.", "fs.", "net.core."))}
+    found = {
+        key: value for key, value in sysctls(text).items() if key.startswith(("vm.", "kernel.", "fs.", "net.core."))
+    }
     pages = sorted(Path("/sys/kernel/mm/transparent_hugepage").glob("*"))
     paths = [one for one in pages if one.name in {"enabled", "defrag", "shmem_enabled"}]
     return found, {str(path): path.read_text().strip() for path in paths}
