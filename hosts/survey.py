@@ -55,7 +55,7 @@ def remembered(host: Host) -> tuple[Machine, Snapshot | None]:
         return machine, None
     try:
         return machine, decode(text)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except msgspec.MsgspecError as error:
         raise PyinfraError(
             f"{SNAPSHOT}, which remembers the host as it was, cannot be understood: {error}; move it away if it is no more wanted"
         ) from error

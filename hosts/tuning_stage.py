@@ -16,7 +16,7 @@ from hosts.inventory import Member
 from hosts.survey import SNAPSHOT, remembered, survey
 from tuning.machine import Machine
 from tuning.plan import Plan
-from tuning.snapshot import encode, merge, take
+from tuning.snapshot import Undo, dropped, encode, merge, take
 from tuning.snapshot import undo as way_back
 
 # Who hears of a file when it is new, by a part of its path.
@@ -39,6 +39,8 @@ def apply(member: Member) -> None:
     old = encode(seen.snapshot) if seen.snapshot else None
     if seen.snapshot or any(changes.lines(plan, now)):
         operations.file_kept(name="remember what is there", path=SNAPSHOT, text=encode(memory), have=old, mode="600")
+    if seen.snapshot:
+        _put_back(dropped(seen.snapshot, plan, now), now)
     _values(plan, now)
     for path, text in plan.files.items():
         operations.file_kept(name=f"file {path}", path=path, text=text, have=now.files.get(path))
@@ -51,7 +53,12 @@ def undo(_member: Member | None = None) -> None:
     now, snapshot = remembered(host)
     if snapshot is None:
         return
-    back = way_back(snapshot, now)
+    _put_back(way_back(snapshot, now), now)
+    operations.file_gone(name="forget what was there", path=SNAPSHOT, have=encode(snapshot))
+
+
+def _put_back(back: Undo, now: Machine) -> None:
+    """Files first: a boot in between gives no value of ours again."""
     for path, text in back.files.items():
         have = now.files.get(path)
         if text is None:
@@ -65,7 +72,6 @@ def undo(_member: Member | None = None) -> None:
     for module in back.modules:
         operations.module_gone(name=f"no module {module}", module=module, loaded=module in now.modules)
     _tell(path for path, text in back.files.items() if now.files.get(path) != text)
-    operations.file_gone(name="forget what was there", path=SNAPSHOT, have=encode(snapshot))
 
 
 def _values(plan: Plan, now: Machine) -> None:

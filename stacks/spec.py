@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from stacks.machines import Hosts
 from stacks.sizes import PROFILES, Change, Component, MiB, Millicores, Profile, Size
+from tuning.containers import container_sysctls
 
 Topology: TypeAlias = Literal["single", "compose", "kubernetes"]
 EdgeKind: TypeAlias = Literal["nginx", "haproxy", "ingress"]
@@ -125,14 +126,7 @@ class Images(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 # Many connections from one balancer to one gateway; a peer that vanished is noticed after 90 s. Kubernetes counts them as
 # safe, and Pod Security "restricted" lets them pass.
-SYSCTLS: Final = MappingProxyType(
-    {
-        "net.ipv4.ip_local_port_range": "10240 65535",
-        "net.ipv4.tcp_keepalive_time": "60",
-        "net.ipv4.tcp_keepalive_intvl": "10",
-        "net.ipv4.tcp_keepalive_probes": "3",
-    }
-)
+SYSCTLS: Final = MappingProxyType(container_sysctls())
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

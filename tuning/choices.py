@@ -11,7 +11,7 @@ from tuning.profile import Level
 
 
 class Choices(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`huge_pages`: of the default size; None: as many as something asks for. `may_lower`: keys that may be set below the kernel's."""
+    """`huge_pages`: of 2 MiB; None: as many as something asks for. `may_lower`: keys that may be set below the kernel's."""
 
     level: Level = "low_latency"
     huge_pages: Annotated[int, Meta(ge=0)] | None = None

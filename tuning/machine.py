@@ -53,8 +53,9 @@ class Interface(msgspec.Struct, frozen=True):
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """`sysctls`: all of `sysctl -a`, blanks between numbers; `sysfs`: what SYSFS_PATTERNS name, by path; `container`: its kind, or empty.
+    """`sysctls`: all of `sysctl -a`, one blank between numbers; `sysfs`: what SYSFS_PATTERNS name, by path.
 
+    `container`: its kind, empty on a machine of its own; `memory_kib`: all there is; `kernel`: its release, as `uname -r`.
     `modules`: loaded or built in; `modules_available`: others can be loaded; `huge_page_sizes` in KiB; `files`: texts by path,
     None: there is none; `read_only`: of /sys, /proc/sys and what is below them, what cannot be written.
     """
