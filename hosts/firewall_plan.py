@@ -12,15 +12,14 @@ from hosts.ufw import Change, Rule
 from stacks.commands.failures import Failure
 
 GUARD: Final = f"{STATE}/guard.sh"
+_FAMILY: Final = "IPV6"
 # What ufw's files say, and the command that makes them say it.
 DEFAULTS: Final = {
-    "IPV6": ("yes", "sed -i 's/^IPV6=.*/IPV6=yes/' /etc/default/ufw"),
+    _FAMILY: ("yes", "sed -i 's/^IPV6=.*/IPV6=yes/' /etc/default/ufw"),
     "DEFAULT_INPUT_POLICY": ("DROP", "ufw default deny incoming"),
     "DEFAULT_OUTPUT_POLICY": ("ACCEPT", "ufw default allow outgoing"),
     "LOGLEVEL": ("low", "ufw logging low"),
 }
-
-
 # A run of commands has to be over before the timer is; ufw takes up to a third of a second for one.
 _AT_ONCE: Final = 20
 
@@ -45,9 +44,14 @@ class Plan(NamedTuple):
 def plan(rules: Sequence[Rule], found: Firewall) -> Plan:
     """No changes when all is as it should be. Raises Failure where nothing may be done."""
     _possible(found)
-    difference = ufw.difference(rules, found.added, again=found.installed and found.defaults.get("IPV6") != "yes")
-    changes = (*_defaults(found), *_blocks(rules, found), *difference.changes)
-    return Plan((*changes, *_running(rules, found, changes)), tuple(_notes(rules, found, difference)))
+    difference = ufw.difference(rules, found.added, again=found.installed and found.defaults.get(_FAMILY) != "yes")
+    # Files that ufw has to load; IPv6 first, so that rules are of both families.
+    family = tuple(_defaults(found, _FAMILY))
+    blocks = tuple(_blocks(rules, found))
+    # Closed last, when the way in is there.
+    closed = tuple(_defaults(found, *(name for name in DEFAULTS if name != _FAMILY)))
+    running = _running(found, load=bool(family or blocks) or not _loaded(rules, found))
+    return Plan((*family, *difference.changes, *blocks, *closed, *running), tuple(_notes(rules, found, difference)))
 
 
 def off(found: Firewall) -> Plan:
@@ -81,8 +85,9 @@ def _possible(found: Firewall) -> None:
             )
 
 
-def _defaults(found: Firewall) -> Iterator[Change]:
-    for name, (want, command) in DEFAULTS.items():
+def _defaults(found: Firewall, *names: str) -> Iterator[Change]:
+    for name in names:
+        want, command = DEFAULTS[name]
         have = found.defaults.get(name, "unset")
         if have != want:
             yield Change(f"~ {name}: {have} → {want}", f"{command} >/dev/null")
@@ -109,11 +114,11 @@ def _difference(have: Sequence[str], want: Sequence[str]) -> str:
     return "; ".join((*gone, *come)) or "another order"
 
 
-def _running(rules: Sequence[Rule], found: Firewall, changes: Sequence[Change]) -> Iterator[Change]:
+def _running(found: Firewall, *, load: bool) -> Iterator[Change]:
     """Rules are in force as soon as they are added; files and IPv6 when ufw loads them."""
     if not found.running or found.defaults.get("ENABLED") != "yes":
         yield Change("~ the firewall is switched on", "ufw --force enable >/dev/null")
-    elif any("/etc/" in change.command for change in changes) or not _loaded(rules, found):
+    elif load:
         yield Change("~ the firewall is loaded anew", "ufw reload >/dev/null")
     if not found.at_boot:
         yield Change("~ the firewall starts at boot", "systemctl enable ufw 2>/dev/null")
@@ -131,7 +136,8 @@ def _notes(rules: Sequence[Rule], found: Firewall, difference: ufw.Difference) -
     for line in difference.foreign:
         yield f"kept, somebody else's rule: ufw {line.arguments}" + (f" ({line.comment})" if line.comment else "")
     for family in FAMILIES:
-        for rule in found.kernel.get(family, Kernel()).foreign:
+        kernel = found.kernel.get(family, Kernel())
+        for rule in kernel.foreign:
             yield f"kept, somebody else's rule: {rule} (IPv{family})"
     if not any(rule.first and "management" in rule.why for rule in rules):
         yield "hosts.management names no network: SSH is open to the administrator's address of this run alone"

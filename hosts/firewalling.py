@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from paramiko import SSHException
 from pyinfra.api.host import Host
 
 from hosts import exposure, firewall_plan, firewall_stage
@@ -15,10 +16,11 @@ from hosts.firewall_plan import Plan
 from hosts.inventory import Member
 from hosts.session import Session
 from hosts.ufw import Rule
-from stacks.commands.failures import Failure
+from stacks.commands.failures import Failure, Interrupted
 from stacks.commands.output import Output
 
 _OF_SSH_CONNECTION: Final = 4
+_ANSWER_SECONDS: Final = 5
 _POLL_SECONDS: Final = 1.0
 # Until the timer has undone a change: its own seconds, a running command's, and those of undoing.
 _UNDONE_SECONDS: Final = firewall_stage.REVERT_SECONDS + 25
@@ -39,8 +41,7 @@ def firewall(members: Sequence[Member], output: Output, *, dry: bool = False, of
 
 def look(member: Member, session: Session) -> Look:
     """Raises Failure."""
-    found: Firewall = session.fact(FirewallFact, names=list(exposure.names(member)))
-    live = session.fact(LiveConnection, _sudo=False).split()
+    found, live = session.ask(_seen, exposure.names(member))
     if len(live) != _OF_SSH_CONNECTION:
         raise Failure(
             f"{session.name}: its sshd does not say where this connection comes from (SSH_CONNECTION is empty)"
@@ -56,12 +57,7 @@ def change(session: Session, plan: Plan, *, forget: bool = False) -> None:
 
     Raises Failure; once it was armed the host has its former firewall then, and the message says so, or that nobody can tell.
     """
-    session.run(firewall_stage.arm, plan)
-    try:
-        session.ask(_beside, lambda: session.run(firewall_stage.apply))
-        session.run(firewall_stage.disarm, forget=forget)
-    except Failure as error:
-        raise Failure(f"{error}; {_undone(session)}") from error
+    session.ask(_beside, session, plan, forget=forget)
 
 
 def _one(member: Member, output: Output, *, dry: bool, off: bool) -> dict[str, Any]:
@@ -95,12 +91,31 @@ def _show(session: Session, plan: Plan, output: Output) -> None:
         output.say(f"{session.name}: the firewall is as it should be, 0 changes")
 
 
-def _beside(host: Host, work: Callable[[], object]) -> None:
-    """A connection that was there before must still be alive after, and a new one must be possible."""
-    work()
-    alive, _ = host.run_shell_command("true")
+def _seen(host: Host, names: Sequence[str]) -> tuple[Firewall, list[str]]:
+    """On one connection: `ufw limit` refuses whoever makes six in half a minute, and until its rule is there this does too."""
+    return host.get_fact(FirewallFact, names=list(names)), host.get_fact(LiveConnection, _sudo=False).split()
+
+
+def _beside(host: Host, session: Session, plan: Plan, *, forget: bool) -> None:
+    """With a connection from before the change, which must live on; every run makes a new one, the last proves that it can."""
+    session.run(firewall_stage.arm, plan)
+    try:
+        session.run(firewall_stage.apply)
+        _lives(host)
+        session.run(firewall_stage.disarm, forget=forget)
+    except Failure as error:
+        raise Failure(f"{error}; {_undone(session)}") from error
+    except KeyboardInterrupt:
+        raise Interrupted(f"Stopped; {session.name} puts its former firewall back within half a minute.") from None
+
+
+def _lives(host: Host) -> None:
+    try:
+        alive, _ = host.run_shell_command("true", _timeout=_ANSWER_SECONDS)
+    except (OSError, EOFError, SSHException) as error:
+        raise Failure(f"{host.name}: the connection from before the change is dead: {error}") from error
     if not alive:
-        raise Failure(f"{host.name}: the connection from before the change is dead")
+        raise Failure(f"{host.name}: the connection from before the change does not answer")
 
 
 def _undone(session: Session) -> str:

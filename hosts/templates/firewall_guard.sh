@@ -15,7 +15,7 @@ original=$here/original
 unit=veloz-firewall-revert
 units=/etc/systemd/system
 # A run of commands is over before the timer ends, so nothing is written after its revert.
-apply_seconds=12
+apply_seconds=15
 
 die() { echo "$1" >&2; exit 1; }
 locked() { exec 9>/run/veloz-firewall.lock; flock -w 5 9 || "$@"; }
@@ -50,6 +50,11 @@ clear_rules() {
     echo "$has" | sed -n 's/^-N \(ufw.*\|veloz-docker\)$/-X \1/p'
     echo COMMIT
   } | "$1-restore" -n
+  # Asking for a table makes it.
+  if "$1-save" | grep -q '^\*security'; then
+    $1 -t security -D FORWARD -j veloz-docker || true
+    $1 -t security -F veloz-docker && $1 -t security -X veloz-docker || true
+  fi
 }
 
 restore() {
