@@ -88,13 +88,14 @@ def firewall(
     key: Key = "",
     roles: Roles = "",
     stack: StackName = "",
+    off: Annotated[bool, typer.Option("--off", help="back to what was there before the first run")] = False,
     dry: Dry = False,
     machine: Machine = False,
 ) -> None:
     """Close everything but what the description opens; a wrong rule undoes itself."""
     from hosts import firewalling, inventory  # noqa: PLC0415
 
-    _run(machine, lambda output: firewalling.firewall(inventory.members(host, key, roles, stack), output, dry=dry))
+    _run(machine, lambda out: firewalling.firewall(inventory.members(host, key, roles, stack), out, dry=dry, off=off))
 
 
 @cli.command()
