@@ -20,9 +20,12 @@ END: Final = "# END veloz"
 CHAIN: Final = "veloz-docker"
 HOOK: Final = "DOCKER-USER"
 JUMP: Final = f"-A {HOOK} -j {CHAIN}"
+_SECURITY_JUMP: Final = f"-A FORWARD -j {CHAIN}"
 _RETURN: Final = f"-A {HOOK} -j RETURN"
 _AFTER_FORWARD: Final[dict[Family, str]] = {4: "ufw-after-forward", 6: "ufw6-after-forward"}
 FILES: Final[dict[Family, str]] = {4: "/etc/ufw/after.rules", 6: "/etc/ufw/after6.rules"}
+# Docker before 23 accepts IPv6 without ever calling DOCKER-USER.
+_TWICE: Final[Family] = 6
 # Docker's own bridges: the first, those of user-defined networks, that of Swarm.
 _BRIDGES: Final = ("docker0", "br-+", "docker_gwbridge")
 _USER_DEFINED: Final = re.compile(r"br-[0-9a-f]{12}")
@@ -31,17 +34,22 @@ _USER_DEFINED: Final = re.compile(r"br-[0-9a-f]{12}")
 class Kernel(NamedTuple):
     """`iptables -S` of the two chains, or `ip6tables -S`; empty where there is no such chain.
 
-    `bridges`: of the host that are called like Docker's and are not.
+    `security`: of the table of that name. `bridges`: of the host that are called like Docker's and are not.
     """
 
     hook: tuple[str, ...] = ()
     chain: tuple[str, ...] = ()
+    security: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ()
 
     @property
     def foreign(self) -> tuple[str, ...]:
         """Rules of others; the RETURN at the end is Docker's and means nothing."""
         return tuple(rule for rule in self.hook if rule.startswith("-A ") and rule not in {JUMP, _RETURN})
+
+    @property
+    def foreign_security(self) -> tuple[str, ...]:
+        return tuple(rule for rule in self.security if rule.startswith("-A FORWARD ") and rule != _SECURITY_JUMP)
 
 
 def of_docker(bridge: str) -> bool:
@@ -63,6 +71,7 @@ def block(rules: Sequence[Rule], kernel: Kernel, family: Family, ssh_ports: Sequ
         f"-A {_AFTER_FORWARD[family]} -j {CHAIN}",
         *chain(rules, kernel, family, ssh_ports),
         "COMMIT",
+        *(_security(rules, kernel, family, ssh_ports) if family == _TWICE else ()),
         END,
     )
     return "\n".join(lines) + "\n"
@@ -75,8 +84,26 @@ def chain(rules: Sequence[Rule], kernel: Kernel, family: Family, ssh_ports: Sequ
 
 def loaded(rules: Sequence[Rule], kernel: Kernel, family: Family, ssh_ports: Sequence[int] = ()) -> bool:
     """Whether the kernel has the block, called before Docker's rules."""
-    have = tuple(rule for rule in kernel.chain if rule.startswith("-A "))
-    return JUMP in kernel.hook and have == chain(rules, kernel, family, ssh_ports)
+    want = chain(rules, kernel, family, ssh_ports)
+    secure = _SECURITY_JUMP in kernel.security and _of_chain(kernel.security) == want
+    return JUMP in kernel.hook and _of_chain(kernel.chain) == want and (secure or family != _TWICE)
+
+
+def _security(rules: Sequence[Rule], kernel: Kernel, family: Family, ssh_ports: Sequence[int]) -> tuple[str, ...]:
+    """The same in a table that is asked whatever others have accepted, and that hardly anybody else uses."""
+    return (
+        "*security",
+        f":{CHAIN} - [0:0]",
+        "-F FORWARD",
+        *kernel.foreign_security,
+        _SECURITY_JUMP,
+        *chain(rules, kernel, family, ssh_ports),
+        "COMMIT",
+    )
+
+
+def _of_chain(rules: Sequence[str]) -> tuple[str, ...]:
+    return tuple(rule for rule in rules if rule.startswith(f"-A {CHAIN} "))
 
 
 def _rules(rules: Sequence[Rule], kernel: Kernel, family: Family, ssh_ports: Sequence[int]) -> Iterator[str]:

@@ -62,6 +62,8 @@ class FirewallFact(FactBase[Firewall]):
             parts[f"block{family}"] = f"sed -n '/^{docker_user.BEGIN}$/,/^{docker_user.END}$/p' {FILES[family]}"
             parts[f"hook{family}"] = f"{_TOOLS[family]} -S {HOOK}"
             parts[f"chain{family}"] = f"{_TOOLS[family]} -S {CHAIN}"
+            # Asking for a table makes it; so all that there is.
+            parts[f"security{family}"] = f"{_TOOLS[family]}-save | sed -n '/^[*]security/,/^COMMIT/p'"
         asked = (f"echo '{_MARK}{name}'; ({command}) 2>/dev/null" for name, command in parts.items())
         return f"PATH=$PATH:/usr/sbin:/sbin; LC_ALL=C; export LC_ALL; {'; '.join(asked)}; true"
 
@@ -108,7 +110,13 @@ def read(output: Iterable[str]) -> Firewall:
         added=parse("\n".join(said("added"))),
         blocks={family: "".join(f"{line}\n" for line in said(f"block{family}")) for family in FAMILIES},
         kernel={
-            family: Kernel(tuple(said(f"hook{family}")), tuple(said(f"chain{family}")), bridges) for family in FAMILIES
+            family: Kernel(
+                hook=tuple(said(f"hook{family}")),
+                chain=tuple(said(f"chain{family}")),
+                security=tuple(said(f"security{family}")),
+                bridges=bridges,
+            )
+            for family in FAMILIES
         },
         ssh_ports=tuple(sorted({int(port) for port in said("ssh_ports")})),
         resolved=resolved,

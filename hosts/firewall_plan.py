@@ -136,7 +136,8 @@ def _notes(rules: Sequence[Rule], found: Firewall, difference: ufw.Difference) -
     for line in difference.foreign:
         yield f"kept, somebody else's rule: ufw {line.arguments}" + (f" ({line.comment})" if line.comment else "")
     for family in FAMILIES:
-        for rule in found.kernel.get(family, Kernel()).foreign:
+        kernel = found.kernel.get(family, Kernel())
+        for rule in kernel.foreign:
             yield f"kept, somebody else's rule: {rule} (IPv{family})"
     if not any(rule.first and "management" in rule.why for rule in rules):
         yield "hosts.management names no network: SSH is open to the administrator's address of this run alone"

@@ -41,8 +41,7 @@ def firewall(members: Sequence[Member], output: Output, *, dry: bool = False, of
 
 def look(member: Member, session: Session) -> Look:
     """Raises Failure."""
-    found: Firewall = session.fact(FirewallFact, names=list(exposure.names(member)))
-    live = session.fact(LiveConnection, _sudo=False).split()
+    found, live = session.ask(_seen, exposure.names(member))
     if len(live) != _OF_SSH_CONNECTION:
         raise Failure(
             f"{session.name}: its sshd does not say where this connection comes from (SSH_CONNECTION is empty)"
@@ -90,6 +89,11 @@ def _show(session: Session, plan: Plan, output: Output) -> None:
         output.say(f"{session.name}: {one.words}")
     if not plan.changes:
         output.say(f"{session.name}: the firewall is as it should be, 0 changes")
+
+
+def _seen(host: Host, names: Sequence[str]) -> tuple[Firewall, list[str]]:
+    """On one connection: `ufw limit` refuses whoever makes six in half a minute, and until its rule is there this does too."""
+    return host.get_fact(FirewallFact, names=list(names)), host.get_fact(LiveConnection, _sudo=False).split()
 
 
 def _beside(host: Host, session: Session, plan: Plan, *, forget: bool) -> None:

@@ -65,9 +65,8 @@ def _prepare(member: Member, output: Output, *, dry: bool) -> list[str]:
     """Tuning and firewall, as their own commands do them."""
     tuned = tuning_commands.tune((member,), output, dry=dry)["hosts"][0]
     closed = firewalling.firewall((member,), output, dry=dry)["hosts"][member.machine.address]
-    return [f"tuning: {one}" for one in (tuned["diff"] if dry else tuned["changed"])] + [
-        f"firewall: {one}" for one in closed["changes"]
-    ]
+    tuning = (["what is shown above"] if tuned["diff"] else []) if dry else tuned["changed"]
+    return [f"tuning: {one}" for one in tuning] + [f"firewall: {one}" for one in closed["changes"]]
 
 
 def _native(member: Member, session: Session, output: Output, *, dry: bool) -> dict[str, Any]:

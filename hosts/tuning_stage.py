@@ -16,7 +16,7 @@ from hosts.inventory import Member
 from hosts.survey import SNAPSHOT, remembered, survey
 from tuning.machine import Machine
 from tuning.plan import Plan
-from tuning.snapshot import encode, merge, take
+from tuning.snapshot import Undo, dropped, encode, merge, take
 from tuning.snapshot import undo as way_back
 
 # Who hears of a file when it is new, by a part of its path.

@@ -50,6 +50,11 @@ clear_rules() {
     echo "$has" | sed -n 's/^-N \(ufw.*\|veloz-docker\)$/-X \1/p'
     echo COMMIT
   } | "$1-restore" -n
+  # Asking for a table makes it.
+  if "$1-save" | grep -q '^\*security'; then
+    $1 -t security -D FORWARD -j veloz-docker || true
+    $1 -t security -F veloz-docker && $1 -t security -X veloz-docker || true
+  fi
 }
 
 restore() {

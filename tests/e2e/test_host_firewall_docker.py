@@ -58,18 +58,18 @@ class Daemon:
             )
 
     def settle(self) -> None:
-        """All listen again, by the host's own word."""
+        """All listen and are forwarded to again, by the host's own word."""
         want = {SSH, *DECLARED, *UNDECLARED}
         end = time.monotonic() + 60
         while not want <= {int(p) for p in self.host.ssh("ss -ltnH | awk '{print $4}' | sed 's/.*://'").split()}:
             assert time.monotonic() < end, self.host.ssh("docker ps -a; ss -ltn")
 
-    def seen(self, ports: Iterable[int] = EVERY_PORT) -> dict[str, set[int]]:
+    def seen(self, ports: Iterable[int]) -> dict[str, set[int]]:
         return reached(self.outsider, self.addresses, ports)
 
-    def only_declared(self, *, every: bool = False) -> None:
+    def only_declared(self, ports: Iterable[int] = (SSH, *DECLARED, *UNDECLARED)) -> None:
         self.settle()
-        found = self.seen() if every else self.seen([SSH, *DECLARED, *UNDECLARED])
+        found = self.seen(ports)
         assert found == dict.fromkeys(self.addresses, DECLARED)
 
 
@@ -112,7 +112,7 @@ def test_without_the_firewall_every_published_port_is_open(daemon: Daemon) -> No
 
 def test_of_every_port_only_the_declared_are_reached(daemon: Daemon) -> None:
     assert on(daemon)
-    daemon.only_declared(every=True)
+    daemon.only_declared(EVERY_PORT)
     assert on(daemon) == []
 
 
@@ -153,7 +153,7 @@ def test_containers_still_reach_out(daemon: Daemon) -> None:
 
 def test_the_same_after_a_reboot(daemon: Daemon) -> None:
     daemon.host.reboot()
-    daemon.only_declared(every=True)
+    daemon.only_declared()
     assert on(daemon) == []
 
 

@@ -23,7 +23,7 @@ from tests.e2e.host_values import machine_put_back
 
 __all__ = ["bare_host"]
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1200)
 GATEWAYS = (1, 2, 3)
 EXPOSURE = 2.0  # promise S10
 WATCHDOG_SECONDS = 9
@@ -70,7 +70,7 @@ class Provisioned:
 def provisioned(bare_host: Making) -> Iterator[Provisioned]:
     with machine_put_back():
         host = bare_host("native-e2e")
-        done = hosts(host, "provision")
+        done = hosts(host, "provision", seconds=900)
         assert done.status == 0, done.words
         yield Provisioned(host, done)
 
@@ -99,7 +99,7 @@ def test_provisioning_alone_ends_with_an_order_accepted_through_the_balancer(pro
 def test_a_second_run_changes_nothing(provisioned: Provisioned, record_property: Callable[[str, object], None]) -> None:
     pids = [provisioned.show(n, "MainPID") for n in GATEWAYS]
     started = time.monotonic()
-    again = hosts(provisioned.host, "provision")
+    again = hosts(provisioned.host, "provision", seconds=900)
     record_property("second run, seconds", round(time.monotonic() - started, 1))
     assert again.status == 0, again.words
     assert again.host["changed"] == []
@@ -202,7 +202,7 @@ def test_all_orders_and_balances_are_there_after_a_reboot(
 
 
 def test_a_third_run_after_all_that_changes_nothing(provisioned: Provisioned) -> None:
-    again = hosts(provisioned.host, "provision")
+    again = hosts(provisioned.host, "provision", seconds=900)
     assert again.status == 0, again.words
     assert [one for one in again.host["changed"] if not one.startswith("tuning: ")] == []
 

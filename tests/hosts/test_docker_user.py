@@ -68,6 +68,19 @@ def test_what_the_kernel_has_not_is_noticed(kernel: Kernel, *, expected: bool) -
     assert docker_user.loaded(RULES, kernel, 4) is expected
 
 
+def test_ipv6_is_asked_in_a_table_that_docker_does_not_pass_by() -> None:
+    theirs = "-A FORWARD -s 2001:db8::/32 -j DROP"
+    kernel = Kernel(security=("-P FORWARD ACCEPT", theirs, "-A FORWARD -j veloz-docker"))
+    block = docker_user.block(RULES, kernel, 6).splitlines()
+    security = block[block.index("*security") :]
+    assert security[2:5] == ["-F FORWARD", theirs, "-A FORWARD -j veloz-docker"]
+    assert [line for line in security if line.startswith("-A veloz")] == list(docker_user.chain(RULES, kernel, 6))
+    assert "*security" not in docker_user.block(RULES, kernel, 4)
+    chain = docker_user.chain(RULES, Kernel(), 6)
+    assert not docker_user.loaded(RULES, Kernel((JUMP,), chain), 6)
+    assert docker_user.loaded(RULES, Kernel((JUMP,), chain, (*kernel.security, *chain)), 6)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_iptables_understands_the_block(family: Family) -> None:
     """In a network namespace of its own."""

@@ -19,7 +19,10 @@ DEFAULTS = {name: want for name, (want, _) in firewall_plan.DEFAULTS.items()} | 
 
 def closed(**more: Any) -> Firewall:  # noqa: ANN401
     """As it should be."""
-    kernel = {family: Kernel((JUMP,), docker_user.chain(RULES, Kernel(), family, (22,))) for family in FAMILIES}
+    chains = {family: docker_user.chain(RULES, Kernel(), family, (22,)) for family in FAMILIES}
+    kernel = {
+        family: Kernel((JUMP,), chain, ("-A FORWARD -j veloz-docker", *chain)) for family, chain in chains.items()
+    }
     usual = Firewall(
         installed=True,
         running=True,
@@ -149,4 +152,4 @@ br-lan
     assert found.added == (Added("allow 443/tcp", "veloz: clients, https"),)
     assert found.ssh_ports == (22, 2222)
     assert found.resolved == {"data": ("10.0.0.4", "fd00::4")}
-    assert found.kernel[4] == Kernel(("-N DOCKER-USER", JUMP), (), ("br-lan",))
+    assert found.kernel[4] == Kernel(("-N DOCKER-USER", JUMP), bridges=("br-lan",))
