@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 import msgspec
-from tuning.plan import Plan
-from tuning.verdict import Row
 
 from hosts.session import CONNECT_SECONDS, KNOWN_HOSTS
 from hosts.verification.subject import PLACE, PLAN, ROWS
 from stacks.commands.failures import Failure
 from stacks.machines import Machine
+from tuning.plan import Plan
+from tuning.verdict import Row
 
 _SUITE: Final = Path(__file__).with_name("verification")
 _LIMIT_SECONDS: Final = 600
