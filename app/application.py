@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 import signal
 import sys
@@ -40,6 +41,7 @@ from app.protocol import EdgeRunner
 from app.ratelimit import Limiter
 from app.routes import OPERATIONS
 from app.runtime_config import RuntimeConfig
+from app.service_manager import READY, STOPPING, ServiceManager
 from app.sessions import Sessions
 from app.settings import CLOSE_TIMEOUT, Settings
 from app.streams import Streams
@@ -70,6 +72,7 @@ def exchange_config(settings: Settings) -> ExchangeConfig:
     return ExchangeConfig(
         postgres_dsn=settings.postgres_dsn,
         engine_path=settings.engine_path,
+        engine_cpus=settings.engine_cpus,
         owner=settings.gateway_id,
         advertise_url=settings.advertise_url,
         cluster_secret=settings.cluster_secret,
@@ -262,14 +265,23 @@ async def _leave(
 async def _main(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     stop, hurry = asyncio.Event(), asyncio.Event()
+    manager = ServiceManager.of(os.environ)
+    beating: list[asyncio.Task[None]] = []
+
+    def announce(services: Services, port: int) -> None:
+        manager.tell(READY)
+        # Not by /health/live: it remembers how late the loop was for ten seconds, and what runs again needs no restart.
+        beating.append(loop.create_task(manager.keep_told(lambda: not services.exchange.broken)))
+        _announce(services, port)
 
     def signalled() -> None:
+        manager.tell(STOPPING)
         _LOG.info("leaving" if not stop.is_set() else "leaving without waiting")
         (hurry if stop.is_set() else stop).set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled)
-    served = loop.create_task(serve(settings, stop, _announce))
+    served = loop.create_task(serve(settings, stop, announce))
     hurried = loop.create_task(hurry.wait())
     await asyncio.wait({served, hurried}, return_when=asyncio.FIRST_COMPLETED)
     hurried.cancel()

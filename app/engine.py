@@ -74,14 +74,15 @@ class Engine(asyncio.SubprocessProtocol):
         self._partial = b""
 
     @classmethod
-    async def start(cls, path: Path, timeout: float) -> Engine:
-        """Start the program and await its greeting, `timeout` seconds at most. StartRefused, EngineLost."""
+    async def start(cls, path: Path, timeout: float, cpus: str = "") -> Engine:
+        """Start the program, on `cpus` (as taskset reads them) alone, and await its greeting. StartRefused, EngineLost."""
         engine = cls()
         if not os.access(path, os.X_OK):
             raise StartRefused(f"there is no engine at {path}; build it, or name another path")
+        pinned = ("taskset", "--cpu-list", cpus) if cpus else ()
         try:
             await engine._loop.subprocess_exec(
-                lambda: engine, *bound_to_us([*_DEAF, str(path)], SIGKILL), env=environment()
+                lambda: engine, *bound_to_us([*_DEAF, *pinned, str(path)], SIGKILL), env=environment()
             )
         except OSError as error:
             raise StartRefused(f"the engine {path} cannot be started: {error.strerror}") from error

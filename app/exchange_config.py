@@ -20,12 +20,14 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     `owner` names this gateway in the leases and must stay the same over its restarts; with `advertise_url` and `cluster_secret`
     it shares the accounts with the other gateways of its database. `incarnation` is this process, and ends the names of its
-    sessions. `paper_balances` are what the account
+    sessions. `engine_cpus` are those that the engine runs on, as taskset(1) reads them;
+    empty: any. `paper_balances` are what the account
     `main` is opened with at the first start. `max_market_age` None means that old market data does not matter.
     """
 
     postgres_dsn: str
     engine_path: Path
+    engine_cpus: str = ""
     owner: str = "gateway-1"
     advertise_url: str = ""
     cluster_secret: str = ""

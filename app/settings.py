@@ -102,6 +102,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     # Engine and market
     preset: Annotated[Literal["release", "dev", "asan"], Meta(description="which engine build")] = "release"
     engine: Annotated[str, Meta(description="path of the engine, instead of the preset's")] = ""
+    engine_cpus: Annotated[
+        str,
+        Meta(
+            pattern=r"^(|[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?){0,63})\Z",
+            description="that the engine runs on, e.g. 2,6 or 2-3; without it: any of the gateway's",
+        ),
+    ] = ""
     market_source: Literal["sim", "replay", "binance", "binance_rest"] = "sim"
     market_symbol: Annotated[tuple[Token, ...], Meta(min_length=1)] = ("BTCUSDT",)
     instruments: Annotated[tuple[InstrumentText, ...], Meta(description="SYMBOL/BASE/QUOTE/TICK/LOT")] = ()

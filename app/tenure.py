@@ -102,7 +102,7 @@ class Tenure:
         """Start the engine and the log, without any account. StartRefused, EngineLost, psycopg.Error."""
         config = self.config
         committer = await self.connect("committer", config.commit_timeout)
-        self.engine = await Engine.start(config.engine_path, config.heartbeat_timeout)
+        self.engine = await Engine.start(config.engine_path, config.heartbeat_timeout, config.engine_cpus)
         self._stack.push_async_callback(self.engine.stop)
         self._metrics.engine_starts.inc()
         self.guard(self._watch_engine())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import msgspec
@@ -28,22 +29,31 @@ class Member(NamedTuple):
 
 def members(host: str = "", key: str = "", roles: str = "", stack: str = "") -> tuple[Member, ...]:
     """Of the command line; the description's defaults where there is no stack. Raises Failure."""
-    spec = _spec(stack)
     if not host:
+        spec = _spec(stack)
         if not spec.hosts.machines:
             raise Failure(
                 "HOST is not given and the stack file names no hosts.machines; say HOST=[user@]address, or STACK=… with hosts"
             )
         return tuple(Member(machine, spec) for machine in spec.hosts.machines)
     named = parse(host, key=key, roles=roles)
+    spec = _spec(stack, named.address)
     for machine in spec.hosts.machines:
         if machine.address == named.address and not roles:
             return (Member(msgspec.structs.replace(named, roles=machine.roles), spec),)
     return (Member(named, spec),)
 
 
-def _spec(stack: str) -> Deployment:
+def _spec(stack: str, address: str = "") -> Deployment:
+    """Without a stack file the description's defaults, met by clients at the host's own name or IPv4 address.
+
+    An IPv6 address is no name that the model has for an edge: then it is met on the host alone.
+    """
     try:
-        return read_stack(STACKS / f"Pulumi.{stack}.yaml") if stack else load({"topology": "compose"})
+        if stack:
+            return read_stack(STACKS / f"Pulumi.{stack}.yaml")
+        met = re.fullmatch(r"[a-z0-9.-]+", address) and address != "localhost"
+        edge = {"address": "0.0.0.0", "hostname": address} if met else {}  # noqa: S104
+        return load({"topology": "compose", "edge": edge})
     except SpecError as error:
         raise Failure(f"stack {stack or 'compose'}:\n{error}") from None

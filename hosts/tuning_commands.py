@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from hosts import changes, latency, packages, preflight, survey, tuning_stage
@@ -11,6 +12,7 @@ from hosts.facts.look import LookAround
 from hosts.inventory import Member
 from hosts.session import Session, Step
 from hosts.survey import Survey
+from stacks.commands.failures import Interrupted
 from stacks.commands.findings import show
 from stacks.commands.output import Output
 
@@ -44,7 +46,7 @@ def _tune(member: Member, seen: Survey, output: Output, *, dry: bool) -> dict[st
         with output.step(f"{session.name}: measuring"):
             before = session.ask(latency.measure)
     with output.step(f"{session.name}: tuning") as progress:
-        steps = Session(member.machine, progress).run(tuning_stage.apply, member)
+        steps = _run(member, progress, tuning_stage.apply)
         progress(_count(steps))
     document["changed"] = [step.name for step in (*installed, *steps) if step.changed]
     if not document["changed"]:
@@ -71,12 +73,21 @@ def _untune(member: Member, output: Output, *, dry: bool) -> dict[str, Any]:
             output.say(line)
         return {"host": session.name, "changed": [], "dry": True, "diff": lines}
     with output.step(f"{session.name}: putting back what was there") as progress:
-        steps = Session(member.machine, progress).run(tuning_stage.undo, member)
+        steps = _run(member, progress, tuning_stage.undo)
         progress(_count(steps))
     changed = [step.name for step in steps if step.changed]
     if not changed:
         output.say(f"{session.name} is not tuned: 0 changes")
     return {"host": session.name, "changed": changed}
+
+
+def _run(member: Member, progress: Callable[[str], None], stage: Callable[[Member], None]) -> tuple[Step, ...]:
+    try:
+        return Session(member.machine, progress).run(stage, member)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"{member.machine.address}: stopped in the middle; the same again ends it, `make untune` gives back what was there"
+        ) from None
 
 
 def _told(seen: Survey, output: Output) -> None:

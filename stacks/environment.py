@@ -25,6 +25,7 @@ DERIVED: Final = MappingProxyType(
         "cluster_secret": "the secret cluster_secret",
         "preset": "the image",
         "engine": "the image",
+        "engine_cpus": "the host's cores, where systemd runs the gateways",
         "drain_policy": "gateways.drain_policy",
         "binance_api_key": "the secret binance_api_key",
         "binance_api_secret": "the secret binance_api_secret",

@@ -31,10 +31,10 @@ def postgres_environment() -> dict[str, str]:
     }
 
 
-def postgres_arguments(spec: Deployment) -> tuple[str, ...]:
-    """After the image's own entry point. Shares of memory as the manual advises, "Resource Consumption"."""
+def postgres_settings(spec: Deployment) -> dict[str, str]:
+    """Shares of memory as the manual advises, "Resource Consumption"."""
     memory = spec.size("postgres").memory
-    told = {
+    return {
         "listen_addresses": names.listen(spec, "postgres"),
         "port": str(ports.POSTGRES),
         "max_connections": str(spec.postgres.max_connections),
@@ -42,7 +42,14 @@ def postgres_arguments(spec: Deployment) -> tuple[str, ...]:
         "effective_cache_size": f"{memory * 3 // 4}MB",
         "password_encryption": "scram-sha-256",
     }
-    return ("postgres", *(word for name, value in told.items() for word in ("-c", f"{name}={value}")))
+
+
+def postgres_arguments(spec: Deployment) -> tuple[str, ...]:
+    """After the image's own entry point."""
+    return (
+        "postgres",
+        *(word for name, value in postgres_settings(spec).items() for word in ("-c", f"{name}={value}")),
+    )
 
 
 def postgres_files(secrets: Secrets) -> tuple[File, ...]:
@@ -71,10 +78,15 @@ def redis_files(spec: Deployment, secrets: Secrets) -> tuple[File, ...]:
 
 
 def redis_settings(spec: Deployment) -> str:
-    """All but the password. What Redis holds can be rebuilt: a second of it may be lost, the oldest may be evicted."""
-    told = {
+    """All but the password."""
+    return "".join(f"{name} {value}\n" for name, value in redis_values(spec).items())
+
+
+def redis_values(spec: Deployment) -> dict[str, str]:
+    """What Redis holds can be rebuilt: a second of it may be lost, the oldest may be evicted."""
+    return {
         "bind": names.listen(spec, "redis"),
-        "port": ports.REDIS,
+        "port": str(ports.REDIS),
         "dir": REDIS_VOLUME,
         "appendonly": "yes",
         "appendfsync": "everysec",
@@ -83,7 +95,6 @@ def redis_settings(spec: Deployment) -> str:
         "maxmemory": f"{spec.size('redis').memory * 6 // 10}mb",
         "maxmemory-policy": "volatile-lru",
     }
-    return "".join(f"{name} {value}\n" for name, value in told.items())
 
 
 def redis_health(spec: Deployment) -> tuple[str, ...]:

@@ -41,10 +41,11 @@ class Reading(FactBase[dict[str, list[str]]]):
                     f'for f in {" ".join(patterns)}; do [ -f "$f" ] && '
                     'v=$(cat "$f") && printf "%s\\t%s\\n" "$f" "$(echo $v)"; done'
                 ),
-                # Names may have blanks; patterns have none.
+                # Names may have blanks; patterns have none. A link to /dev/null hides a file as an empty one does.
                 "files": (
-                    f'for f in {" ".join(map(_glob, files))}; do [ -f "$f" ] && '
-                    '{ printf "%s\\t" "$f"; base64 -w0 "$f"; echo; }; done'
+                    f'for f in {" ".join(map(_glob, files))}; do if [ -f "$f" ]; then '
+                    'printf "%s\\t" "$f"; base64 -w0 "$f"; echo; '
+                    'elif [ "$(readlink -f "$f")" = /dev/null ]; then printf "%s\\t\\n" "$f"; fi; done'
                 ),
             }
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -32,13 +32,13 @@ TAKEN: Final = (
 STAGED: Final = PurePosixPath("build/images")
 
 
-def context_files(root: Path = ROOT) -> tuple[str, ...]:
+def context_files(root: Path = ROOT, taken: Iterable[str] = TAKEN) -> tuple[str, ...]:
     """What is taken of a tree, as sorted paths relative to it. No links, nothing hidden."""
-    return tuple(sorted(set(_found(root))))
+    return tuple(sorted(set(_found(root, taken))))
 
 
-def _found(root: Path) -> Iterator[str]:
-    for pattern in TAKEN:
+def _found(root: Path, taken: Iterable[str]) -> Iterator[str]:
+    for pattern in taken:
         for path in root.glob(pattern):
             relative = path.relative_to(root)
             links = any((root / part).is_symlink() for part in [relative, *relative.parents])
@@ -47,8 +47,8 @@ def _found(root: Path) -> Iterator[str]:
                 yield relative.as_posix()
 
 
-def read(root: Path = ROOT) -> dict[str, bytes]:
-    return {name: (root / name).read_bytes() for name in context_files(root)}
+def read(root: Path = ROOT, taken: Iterable[str] = TAKEN) -> dict[str, bytes]:
+    return {name: (root / name).read_bytes() for name in context_files(root, taken)}
 
 
 def context_digest(files: Mapping[str, bytes], base: str) -> str:

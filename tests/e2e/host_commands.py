@@ -43,11 +43,11 @@ class Done(NamedTuple):
         return one
 
 
-def hosts(host: BareHost, command: str, *more: str) -> Done:
+def hosts(host: BareHost, command: str, *more: str, seconds: float = 300) -> Done:
     """`more`: options, e.g. --dry-run."""
     done = subprocess.run(
         [sys.executable, "-m", "hosts", command, "--json", *more],
-        check=False, capture_output=True, text=True, env=host.environ(), timeout=300,
+        check=False, capture_output=True, text=True, env=host.environ(), timeout=seconds,
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
     return Done(done.returncode, json.loads(done.stdout), done.stderr)

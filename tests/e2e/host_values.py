@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -58,6 +59,7 @@ def differences(before: dict[str, str], after: dict[str, str]) -> dict[str, tupl
 @contextmanager
 def machine_put_back() -> Iterator[None]:
     """Test hosts share the machine's vm.*, kernel.*, fs.* and part of net.core.*: one test at a time, old values put back."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that one who is told to end puts them back too
     lock = Path(os.environ.get("VELOZ_E2E_HOST_LOCK", Path(tempfile.gettempdir()) / "veloz-e2e-host.lock"))
     with lock.open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

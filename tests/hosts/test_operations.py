@@ -42,10 +42,21 @@ def test_each_is_one_command_with_its_arguments_quoted() -> None:
     assert [command for command, _ in ran] == [
         f"{path} modprobe nf_conntrack",
         f'said=$({path} sysctl -q -w \'net.ipv4.tcp_rmem=1 2 3\' 2>&1) && [ -z "$said" ] || {{ echo "$said" >&2; exit 1; }}',
-        "printf '%s' madvise > /sys/kernel/mm/x",
+        "{ printf '%s' madvise > /sys/kernel/mm/x; }",
         "rm -f '/etc/x y' && sync /etc",
         f"{path} systemctl restart x",
     ]
+
+
+def an_interrupt() -> None:
+    operations.sysfs_set(path="/proc/irq/999999/smp_affinity_list", value="0", have=None)
+
+
+def test_an_interrupt_that_its_driver_keeps_ends_nothing() -> None:
+    with fake_session({}) as session:
+        session.run(an_interrupt)
+    [(command, _)] = ran
+    assert subprocess.run(["sh", "-c", command], check=False, capture_output=True).returncode == 0
 
 
 def keep(path: Path, text: str, have: str | None, mode: str) -> None:

@@ -117,3 +117,18 @@ def test_the_engine_dies_with_its_gateway(engine_binary: Path) -> None:
         time.sleep(0.01)
     else:
         assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_an_engine_runs_on_the_cpus_that_were_named(engine_binary: Path) -> None:
+    cpu = max(os.sched_getaffinity(0))
+    engine = await Engine.start(engine_binary, 5, str(cpu))
+    try:
+        said = await asyncio.to_thread(subprocess.check_output, ["taskset", "-cp", str(engine.pid)], text=True)
+    finally:
+        await engine.stop()
+    assert said.endswith(f"affinity list: {cpu}\n")
+
+
+async def test_cpus_that_are_not_there_are_the_engines_end(engine_binary: Path) -> None:
+    with pytest.raises(EngineLost, match="status 1"):
+        await Engine.start(engine_binary, 5, "4000")

@@ -1,0 +1,240 @@
+"""The native install as pyinfra operations, a stage a function; each reads the host first and does what is missing.
+
+Stages run one after another, for a stage's facts are read before its first operation.
+"""
+
+from __future__ import annotations
+
+import io
+import shlex
+from collections.abc import Mapping
+
+from pyinfra import host
+from pyinfra.api.operation import OperationMeta
+from pyinfra.operations import apt, files, server, systemd
+from pyinfra.operations.util import any_changed
+
+from hosts import native, places, units
+from hosts.bundle import Bundle
+from hosts.inventory import Member
+from hosts.native_facts import (
+    BalancerState,
+    CertificateState,
+    EnabledUnits,
+    NeedsReload,
+    Older,
+    PostgresState,
+    Releases,
+    RunningGateways,
+    Secrets,
+    Units,
+    Version,
+)
+from hosts.provided import Provided
+from stacks import edge, names
+from stacks.commands import certificates
+from stacks.commands.failures import Failure
+from stacks.spec import Deployment
+
+# A certificate of ours is made anew before it has fewer days left.
+_RENEW_DAYS = 30
+_READY_SECONDS = 90
+_SECRET = f"{places.USER}:{places.USER} 400 64"
+_MAKE_SECRET = "hosts/on_host/make_secret.sh"  # noqa: S105 - a program's name
+
+
+def packages(member: Member) -> None:
+    """The distribution's, none that is only recommended."""
+    # Its own instance would take our ports. One that was there before is the administrator's and stays as it is.
+    unit = f"{edge.kind(member.spec)}.service"
+    if not host.get_fact(Units, pattern=unit):
+        server.shell(name=f"{unit} is not to start", commands=[f"systemctl mask --quiet {unit}"])
+    wanted = ["postgresql", "redis-server", edge.kind(member.spec), "python3-venv", "g++", "make", "openssl"]
+    apt.packages(
+        name="packages of the system itself", packages=wanted, update=True, cache_time=3600, no_recommends=True
+    )
+
+
+def users(member: Member) -> None:
+    """Who the programs run as, and where things are."""
+    del member
+    for user in (places.USER, places.BALANCER_USER):
+        server.user(  # noqa: S604 - a log-in shell
+            name=f"user {user}",
+            user=user,
+            system=True,
+            home="/nonexistent",
+            shell="/usr/sbin/nologin",
+            ensure_home=False,
+        )
+    for path in (places.CONFIG, places.BALANCER, places.PROGRAM, places.RELEASES):
+        files.directory(name=path, path=path, user="root", group="root", mode="755")
+    files.directory(name=places.UPLOADS, path=places.UPLOADS, user="root", group="root", mode="700")
+
+
+def stores(member: Member) -> None:
+    """PostgreSQL and Redis of the distribution, reached by sockets alone. What changes nothing restarts nothing."""
+    spec = member.spec
+    state = host.get_fact(PostgresState)
+    if not state.cluster:
+        raise Failure(
+            f"{member.machine.address}: no PostgreSQL cluster at the usual port; pg_lsclusters shows which there are: make one, "
+            "or give it that port"
+        )
+    path = f"/etc/postgresql/{state.cluster}/conf.d/veloz.conf"
+    written = _file(path, native.postgres_file(spec), mode="644")
+    if not state.checksums:
+        programs = f"/usr/lib/postgresql/{state.cluster.split('/')[0]}/bin"
+        data = f"/var/lib/postgresql/{state.cluster}"
+        server.shell(
+            name="checksums of PostgreSQL's pages",
+            commands=[
+                f"systemctl stop {state.unit}",
+                f"runuser -u postgres -- {programs}/pg_checksums --enable -D {data}",
+            ],
+        )
+    restart = [f"systemctl restart {state.unit}"]
+    if host.get_fact(Older, unit=state.unit, path=path) or not state.checksums:
+        server.shell(name="PostgreSQL restarted", commands=restart)
+    else:
+        server.shell(name="PostgreSQL restarted", commands=restart, _if=any_changed(written))
+    if not state.role:
+        server.shell(name="role", commands=[f"cd / && runuser -u postgres -- createuser {places.USER}"])
+    if not state.database:
+        server.shell(
+            name="database",
+            commands=[f"cd / && runuser -u postgres -- createdb --owner {places.USER} {names.DATABASE}"],
+        )
+    _redis(spec)
+
+
+def _redis(spec: Deployment) -> None:
+    ours = _file(places.REDIS_OURS, native.redis_file(spec), user="redis", mode="640")
+    included = files.line(
+        name=f"{places.REDIS_MAIN} includes it",
+        path=places.REDIS_MAIN,
+        line=f"include {places.REDIS_OURS}",
+        ensure_newline=True,
+    )
+    restart = ["systemctl restart redis-server.service"]
+    if host.get_fact(Older, unit="redis-server.service", path=places.REDIS_OURS):
+        server.shell(name="Redis restarted", commands=restart)
+    else:
+        server.shell(name="Redis restarted", commands=restart, _if=any_changed(ours, included))
+
+
+def program(member: Member, bundle: Bundle) -> None:
+    """A release beside those that are there. Nothing is started."""
+    if bundle.release in host.get_fact(Releases)["there"]:
+        return
+    archive = f"{places.UPLOADS}/{bundle.release}.tar.gz"
+    script = f"{places.UPLOADS}/install_release.sh"
+    files.put(name="the program", src=io.BytesIO(bundle.archive), dest=archive, mode="600")
+    files.put(name="its installer", src=io.BytesIO(bundle.installer), dest=script, mode="700")
+    told = [archive, bundle.release, bundle.lock, bundle.engine]
+    network = {str(name): value for name, value in member.spec.images.build_args.items()}
+    server.shell(
+        name=f"release {bundle.release}", commands=[f"sh {script} {' '.join(map(shlex.quote, told))}"], _env=network
+    )
+
+
+def secrets(member: Member, release: str, provided: Provided | None) -> None:
+    """Made where they are used and shown nowhere; what is there stays."""
+    folder = f"{places.RELEASES}/{release}"
+    paths = [places.API_KEY, places.CLUSTER_SECRET]
+    there = host.get_fact(Secrets, paths=paths)
+    for path in paths:
+        if there.get(path) != _SECRET:
+            server.shell(name=path, commands=[f"sh {folder}/{_MAKE_SECRET} {path} {places.USER}"])
+    if not member.spec.encrypted:
+        return
+    if provided:
+        for path, text in ((places.CERTIFICATE_KEY, provided.key), (places.CERTIFICATE, provided.certificate)):
+            _file(path, text, user=places.BALANCER_USER, mode="400")
+        return
+    have = host.get_fact(CertificateState)
+    wanted = native.certificate_names(member)
+    if member.spec.edge.tls.source == "provided":
+        _check_provided(member, have.names)
+    elif have.days < _RENEW_DAYS or not set(wanted) <= set(have.names):
+        told = " ".join(map(shlex.quote, (places.BALANCER, places.BALANCER_USER, member.spec.name, *wanted)))
+        server.shell(
+            name="certificate", commands=[f"cd {folder} && tools/bin/python -B -m hosts.on_host.certificate {told}"]
+        )
+
+
+def _check_provided(member: Member, there: tuple[str, ...]) -> None:
+    hostname = member.spec.edge.hostname
+    if not certificates.covers(there, hostname):
+        raise Failure(
+            f"edge.tls.source = provided: {places.CERTIFICATE} with its key must be for {hostname}"
+            + (f", and is for {', '.join(there)}" if there else ", and there is none")
+            + "; say TLS_CERTIFICATE=file TLS_KEY=file, or put them there"
+        )
+
+
+def configuration(member: Member, release: str, cpus: units.Cpus) -> None:
+    """Units and what they read. Nothing is started."""
+    spec = member.spec
+    written = [_file(f"{places.UNITS}/{name}", text) for name, text in units.units(spec, cpus).items()]
+    for replica, text in units.gateway_files(spec, cpus, release).items():
+        _file(places.gateway_environment(replica), text)
+    path, text = native.balancer_file(spec, host.get_fact(Version, kind=edge.kind(spec)))
+    _file(path, text)
+    systemd.daemon_reload(name="systemd reads them", _if=any_changed(*written))
+
+
+def start(member: Member, release: str, cpus: units.Cpus) -> None:
+    """What runs with other files than those that are there is restarted, one gateway after another; the rest is started."""
+    spec = member.spec
+    if host.get_fact(NeedsReload):
+        systemd.daemon_reload(name="systemd reads the units")
+    running = host.get_fact(RunningGateways)
+    wanted = {n: units.fingerprint(text) for n, text in units.gateway_files(spec, cpus, release).items()}
+    enabled = host.get_fact(EnabledUnits)
+    _roll(spec, release, [n for n in wanted if n in running and running[n] != wanted[n]])
+    ours = [places.TARGET, places.BALANCER_UNIT, *map(places.gateway_unit, wanted)]
+    if missing := [unit for unit in ours if unit not in enabled]:
+        server.shell(name="start with the host", commands=[f"systemctl enable --quiet {' '.join(missing)}"])
+    if absent := [n for n in wanted if n not in running]:
+        server.shell(
+            name=f"gateways {', '.join(map(str, absent))}",
+            commands=[f"systemctl start {' '.join(map(places.gateway_unit, absent))}"],
+        )
+    _balancer()
+    _surplus(enabled, running, wanted)  # when the balancer asks them no more
+
+
+def _surplus(enabled: list[str], running: Mapping[int, str], wanted: Mapping[int, str]) -> None:
+    every = {*enabled, *map(places.gateway_unit, running)}
+    surplus = sorted(
+        unit for unit in every if unit.startswith("veloz-gateway@") and unit not in map(places.gateway_unit, wanted)
+    )
+    if surplus:
+        server.shell(
+            name="gateways that are no longer wanted", commands=[f"systemctl disable --now {' '.join(surplus)}"]
+        )
+
+
+def _roll(spec: Deployment, release: str, changed: list[int]) -> None:
+    """Also where none runs: the release becomes the current one."""
+    if not changed and host.get_fact(Releases)["current"] == release:
+        return
+    told = " ".join([release, str(_READY_SECONDS), *(f"{n}={native.ready_url(spec, n)}" for n in changed)])
+    server.shell(
+        name=f"release {release} is current"
+        + (f", gateways {', '.join(map(str, changed))} restarted" if changed else ""),
+        commands=[f"cd {places.RELEASES}/{release} && venv/bin/python -B -m hosts.on_host.roll {told}"],
+    )
+
+
+def _balancer() -> None:
+    does = {"absent": "restart", "stale": "restart", "changed": "reload"}
+    if verb := does.get(host.get_fact(BalancerState)):
+        server.shell(name=f"balancer: {verb}", commands=[f"systemctl {verb} {places.BALANCER_UNIT}"])
+
+
+def _file(path: str, text: str, *, user: str = "root", mode: str = "644") -> OperationMeta:
+    return files.put(
+        name=path, src=io.StringIO(text), dest=path, user=user, group=user, mode=mode, create_remote_dir=False
+    )

@@ -1,0 +1,64 @@
+"""What a host says of a native install, read from the lines that its commands print."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from hosts.native_facts import (
+    Certificate,
+    CertificateState,
+    Postgres,
+    PostgresState,
+    Releases,
+    RunningGateways,
+    Secrets,
+    Version,
+)
+
+
+def test_a_cluster_and_what_is_in_it() -> None:
+    found = PostgresState().process(["cluster|15/main", "checksums|off", "role|on"])
+    assert found == Postgres("15/main", checksums=False, role=True, database=False)
+    assert found.unit == "postgresql@15-main.service"
+    assert PostgresState().process([]) == Postgres()
+
+
+def test_releases_and_the_one_that_is_current() -> None:
+    assert Releases().process(["/opt/veloz/releases/abc", "abc", "abd"]) == {"current": "abc", "there": ["abc", "abd"]}
+    assert Releases().process(["-"]) == {"current": "", "there": []}
+
+
+def test_gateways_that_run_with_what_they_were_started_with() -> None:
+    said = ["veloz-gateway@1.service RUNS_WITH=12ab", "veloz-gateway@12.service ", "other.service RUNS_WITH=1"]
+    assert RunningGateways().process(said) == {1: "12ab", 12: ""}
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("nginx version: nginx/1.22.1", (1, 22, 1)),
+        ("HAProxy version 2.6.12-1+deb12u4 2026/01/01 - https://haproxy.org/", (2, 6, 12)),
+        ("sh: 1: nginx: not found", (1,)[:0]),
+    ],
+)
+def test_a_programs_version(said: str, version: tuple[int, ...]) -> None:
+    assert Version().process([said]) == version
+
+
+def test_a_certificate_says_for_whom_and_how_long() -> None:
+    ends = datetime.now(UTC) + timedelta(days=40, hours=1)
+    said = [
+        f"notAfter={ends:%b %d %H:%M:%S %Y} GMT",
+        "X509v3 Subject Alternative Name: ",
+        "    DNS:trade.example.com, IP Address:192.0.2.7, DNS:localhost",
+    ]
+    found = CertificateState().process(said)
+    assert found.names == ("trade.example.com", "192.0.2.7", "localhost")
+    assert 40 <= found.days < 41
+    assert CertificateState().process([]) == Certificate()
+
+
+def test_secrets_are_known_by_owner_mode_and_size() -> None:
+    assert Secrets().process(["/etc/veloz/api_key veloz:veloz 400 64"]) == {"/etc/veloz/api_key": "veloz:veloz 400 64"}

@@ -1,0 +1,105 @@
+"""`tune` and `untune` from the first look to the report, on a host that nobody has."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hosts import latency, tuning_commands, tuning_stage
+from hosts.inventory import Member, members
+from hosts.latency import Figures
+from hosts.session import Step
+from hosts.survey import Survey
+from stacks.commands.failures import Failure, Interrupted
+from stacks.commands.output import Output
+from tests.hosts.test_look import GOOD
+from tuning.machine import Machine as Facts
+from tuning.plan import Plan, Planned
+from tuning.profile import Setting
+
+SETTING = Setting(key="vm.swappiness", value="1", rule="exactly", reason="a reason of some length", source="a page")
+FIGURES = Figures((1.0,), (2.0,), (3.0,), (4.0,))
+[MEMBER] = members("192.0.2.7")
+
+
+class Fake:
+    """In place of a session: a host that has a value, and does what it is told."""
+
+    have = "60"
+    look = GOOD
+    interrupted = False
+
+    def __init__(self, machine: Any, _told: Callable[[str], None] = print) -> None:  # noqa: ANN401
+        self.name = machine.address
+
+    def fact(self, _fact: object) -> object:
+        return self.look._replace(clock=time.time())
+
+    def ask(self, question: object, *_more: object) -> object:
+        if question is latency.measure:
+            return FIGURES
+        planned = Planned(SETTING, "1", "60", "set", "why")
+        return Survey(Facts(sysctls={"vm.swappiness": self.have}), None, Plan((planned,), {}))
+
+    def run(self, stage: object, _argument: object) -> tuple[Step, ...]:
+        if stage is not tuning_stage.apply:
+            return ()
+        if self.interrupted:
+            raise KeyboardInterrupt
+        return (Step("sysctl", changed=self.have != "1"),)
+
+
+@pytest.fixture(autouse=True)
+def fake(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    monkeypatch.setattr(tuning_commands, "Session", Fake)
+    return monkeypatch
+
+
+def tune(*, dry: bool = False, several: tuple[Member, ...] = (MEMBER,)) -> dict[str, Any]:
+    [document] = tuning_commands.tune(several, Output(machine=True), dry=dry)["hosts"]
+    assert isinstance(document, dict)
+    return document
+
+
+def test_what_changed_is_told_with_the_figures_before_and_after() -> None:
+    document = tune()
+    assert document["changed"] == ["sysctl"]
+    assert [row["what"] for row in document["report"]][:1] == ["round trip, median"]
+    [setting] = document["settings"]
+    assert (setting["what"], setting["before"], setting["want"], setting["action"]) == (
+        "vm.swappiness",
+        "60",
+        "1",
+        "set",
+    )
+
+
+def test_where_nothing_changes_nothing_is_measured(fake: pytest.MonkeyPatch) -> None:
+    fake.setattr(Fake, "have", "1")
+    document = tune()
+    assert (document["changed"], document["report"]) == ([], [])
+
+
+def test_a_dry_run_is_a_diff_and_runs_nothing(fake: pytest.MonkeyPatch) -> None:
+    fake.setattr(Fake, "run", None)
+    assert tune(dry=True)["diff"] == ["-vm.swappiness = 60", "+vm.swappiness = 1"]
+
+
+def test_a_host_that_will_not_do_stops_it_before_any_is_changed(fake: pytest.MonkeyPatch) -> None:
+    fake.setattr(Fake, "look", GOOD._replace(system="fedora"))
+    fake.setattr(Fake, "run", None)
+    with pytest.raises(Failure, match="nothing was changed:\n  system: wanted Debian"):
+        tune(several=(MEMBER, MEMBER))
+
+
+def test_stopped_in_the_middle_it_says_how_to_go_on(fake: pytest.MonkeyPatch) -> None:
+    fake.setattr(Fake, "interrupted", True)
+    with pytest.raises(Interrupted, match="`make untune` gives back"):
+        tune()
+
+
+def test_untune_of_a_host_that_is_not_tuned_is_no_failure() -> None:
+    assert tuning_commands.untune((MEMBER,), Output(machine=True)) == {"hosts": [{"host": "192.0.2.7", "changed": []}]}
