@@ -6,6 +6,7 @@ import io
 import json
 import re
 import ssl
+import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from stacks.document import load
 from tests.e2e.bare_host import BareHost, Making, bare_host
 from tests.e2e.host_commands import Done, hosts
 from tests.e2e.host_values import machine_put_back
+from tests.e2e.outsider import both_families
 
 __all__ = ["bare_host"]
 
@@ -68,11 +70,13 @@ class Provisioned:
 
 @pytest.fixture(scope="module")
 def provisioned(bare_host: Making) -> Iterator[Provisioned]:
-    with machine_put_back():
-        host = bare_host("native-e2e")
+    # Its address is what the certificate is for: a reboot must not change it.
+    with machine_put_back(), both_families("native-e2e", 74) as places:
+        host = bare_host("native-e2e", *places.options(2))
         done = hosts(host, "provision", seconds=900)
         assert done.status == 0, done.words
         yield Provisioned(host, done)
+        subprocess.run(["docker", "rm", "-f", "native-e2e"], check=False, capture_output=True)  # before its network
 
 
 def until(true: Callable[[], bool], seconds: float) -> float:
