@@ -23,6 +23,7 @@ Roles = Annotated[
 StackName = Annotated[str, typer.Option("--stack", "-s", envvar="STACK", help="the stack file with the description")]
 Dry = Annotated[bool, typer.Option("--dry-run", envvar="DRY", help="show what would change, change nothing")]
 Machine = Annotated[bool, typer.Option("--json", help="one JSON document on standard output, words on standard error")]
+Part = Annotated[str, typer.Option("--only", help="tuning, firewall or units; else all")]
 _INTERRUPTED: Final = 130
 
 
@@ -63,12 +64,18 @@ def tune(
 
 @cli.command()
 def verify(
-    *, host: HostName = "", key: Key = "", roles: Roles = "", stack: StackName = "", machine: Machine = False
+    *,
+    host: HostName = "",
+    key: Key = "",
+    roles: Roles = "",
+    stack: StackName = "",
+    only: Part = "",
+    machine: Machine = False,
 ) -> None:
     """Read every value back with other tools: want, have, verdict."""
     from hosts import inventory, verifying  # noqa: PLC0415
 
-    _run(machine, lambda output: verifying.verify(inventory.members(host, key, roles, stack), output))
+    _run(machine, lambda output: verifying.verify(inventory.members(host, key, roles, stack), output, only))
 
 
 @cli.command()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -14,34 +13,36 @@ from hosts import suite, survey
 from hosts.inventory import Member
 from hosts.session import Session
 from hosts.verification.subject import GOOD
+from stacks.commands.failures import Failure
 from stacks.commands.output import Output
 from tuning.verdict import Row
 
 # Each has `rows(member, session) -> tuple[Row, ...]` of its own part of a host.
-PARTS: Final = ("hosts.firewall_rows", "hosts.unit_rows")
+PARTS: Final[dict[str, str]] = {"firewall": "hosts.firewall_rows", "units": "hosts.unit_rows"}
+TUNING: Final = "tuning"
 
 
-def verify(members: tuple[Member, ...], output: Output) -> dict[str, Any]:
-    """Raises Failure when a host cannot be asked."""
-    found = [_host(member, output) for member in members]
+def verify(members: tuple[Member, ...], output: Output, only: str = "") -> dict[str, Any]:
+    """`only`: one part, tuning, firewall or units; else all. Raises Failure when a host cannot be asked."""
+    if only and only not in {TUNING, *PARTS}:
+        raise Failure(f"--only = {only!r}: there is no such part; choose from {', '.join((TUNING, *PARTS))}")
+    found = [_host(member, output, only) for member in members]
     return {"ok": all(one["ok"] for one in found), "hosts": found}
 
 
-def _host(member: Member, output: Output) -> dict[str, Any]:
+def _host(member: Member, output: Output, only: str) -> dict[str, Any]:
     session = Session(member.machine)
     with output.step(f"{session.name}: reading every value back") as progress:
-        seen = session.ask(survey.survey, member)
-        rows = [*suite.rows(member.machine, seen.plan), *_parts(member, session)]
+        rows: list[Row] = []
+        if only in {"", TUNING}:
+            rows += suite.rows(member.machine, session.ask(survey.survey, member).plan)
+        for part, module in PARTS.items():
+            if only in {"", part} and importlib.util.find_spec(module):
+                rows += importlib.import_module(module).rows(member, session)
         progress(f"{len(rows)} values")
     show(rows, output)
     bad = [row for row in rows if row.verdict not in GOOD]
     return {"host": session.name, "ok": not bad, "rows": [msgspec.to_builtins(row) for row in rows]}
-
-
-def _parts(member: Member, session: Session) -> Iterator[Row]:
-    for name in PARTS:
-        if importlib.util.find_spec(name):
-            yield from importlib.import_module(name).rows(member, session)
 
 
 def show(rows: list[Row], output: Output) -> None:

@@ -44,6 +44,10 @@ def untouched(host: BareHost) -> dict[str, str]:
     return everything(host)
 
 
+def verify(host: BareHost) -> Done:
+    return hosts(host, "verify", "--only", "tuning")
+
+
 def rows(done: Done) -> dict[str, str]:
     return {row["what"]: row["verdict"] for row in done.host["rows"]}
 
@@ -160,7 +164,7 @@ def test_an_operation_that_fails_is_told_and_what_was_done_is_undone(
 @pytest.fixture
 def tuned(host: BareHost) -> Done:
     hosts(host, "tune")
-    done = hosts(host, "verify")
+    done = verify(host)
     assert bad(done) == {}, done.words
     assert done.status == 0
     return done
@@ -182,14 +186,14 @@ def test_every_changed_value_is_found(host: BareHost, figure: Figure) -> None:
         if host.ssh(f"sysctl -n {key}").split() == value.split():
             refused.append(key)
             continue
-        done = hosts(host, "verify")
+        done = verify(host)
         host.ssh(f"sysctl -q -w '{key}={value}'")
         assert done.status == 1, key
         assert bad(done) == {key: "differs"}, key
         found += 1
     figure("changed sysctls, each found alone", found)
     figure("sysctls that take no other value", " ".join(refused) or "none")
-    assert bad(hosts(host, "verify")) == {}
+    assert bad(verify(host)) == {}
 
 
 @pytest.mark.usefixtures("tuned")
@@ -198,12 +202,12 @@ def test_all_changed_at_once_are_found(host: BareHost, figure: Figure) -> None:
     for key, value in ours.items():
         host.ssh(f"sysctl -q -w '{key}={other(value)}'", check=False)
     now = {key: " ".join(host.ssh(f"sysctl -n {key}").split()) for key in ours}
-    done = hosts(host, "verify")
+    done = verify(host)
     changed = {key for key, value in ours.items() if now[key] != value}
     figure("changed sysctls, all found at once", len(changed))
     assert {what for what, verdict in bad(done).items() if verdict == "differs"} == changed
     assert hosts(host, "tune").status == 0
-    assert bad(hosts(host, "verify")) == {}
+    assert bad(verify(host)) == {}
 
 
 def test_missing_and_changed_files_are_found(host: BareHost, tuned: Done, figure: Figure) -> None:
@@ -211,12 +215,12 @@ def test_missing_and_changed_files_are_found(host: BareHost, tuned: Done, figure
     assert OURS in files
     for path in files:
         host.ssh(f"mv {path} /root/kept")
-        assert bad(hosts(host, "verify")).get(path) == "missing", path
+        assert bad(verify(host)).get(path) == "missing", path
         host.ssh(f"cp /root/kept {path}; echo '# more' >> {path}")
-        assert bad(hosts(host, "verify")).get(path) == "differs", path
+        assert bad(verify(host)).get(path) == "differs", path
         host.ssh(f"mv /root/kept {path}")
     figure("files, each found missing and changed", len(files))
-    assert bad(hosts(host, "verify")) == {}
+    assert bad(verify(host)) == {}
 
 
 @pytest.mark.parametrize(
@@ -231,7 +235,7 @@ def test_a_later_file_shadows_ours(host: BareHost, tuned: Done, path: str, line:
     assert rows(tuned)["net.ipv4.tcp_keepalive_time"] == "ok"
     host.ssh(f"mkdir -p {os.path.dirname(path)}; echo '{line}' > {path}")  # noqa: PTH120 - a path of the host
     try:
-        done = hosts(host, "verify")
+        done = verify(host)
     finally:
         host.ssh(f"rm {path}")
     assert bad(done) == {"net.ipv4.tcp_keepalive_time": "shadowed"}
@@ -244,7 +248,7 @@ def test_what_ufw_sets_later_shadows_ours(host: BareHost) -> None:
     host.ssh("mkdir -p /etc/ufw /etc/default; echo IPT_SYSCTL=/etc/ufw/sysctl.conf > /etc/default/ufw")
     host.ssh("echo 'net/ipv4/tcp_keepalive_time=7200' > /etc/ufw/sysctl.conf; echo ENABLED=yes > /etc/ufw/ufw.conf")
     try:
-        done = hosts(host, "verify")
+        done = verify(host)
     finally:
         host.ssh("rm -r /etc/ufw /etc/default/ufw")
     assert bad(done) == {"net.ipv4.tcp_keepalive_time": "shadowed"}
@@ -261,7 +265,7 @@ def test_a_value_above_ours_is_kept_and_told(host: BareHost, untouched: dict[str
         assert host.ssh("sysctl -n net.ipv4.tcp_rmem").split()[2] == "99999999"
         told = {row["what"]: row["action"] for row in done.host["settings"]}
         assert told["net.core.somaxconn"] in {"keep", "refused_lower"}
-        assert bad(hosts(host, "verify")) == {}
+        assert bad(verify(host)) == {}
         hosts(host, "untune")
         assert differences(before, everything(host)) == {}
     finally:
@@ -289,7 +293,7 @@ def test_after_a_reboot_everything_is_back(host: BareHost, figure: Figure) -> No
     """Last: /sys of this host is read-only from then on."""
     before = set_keys(host)
     host.reboot()
-    again = hosts(host, "verify")
+    again = verify(host)
     figure("rows after the reboot", len(rows(again)))
     assert bad(again) == {}, again.words
     assert again.status == 0
