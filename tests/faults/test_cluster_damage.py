@@ -38,7 +38,6 @@ async def test_a_damaged_account_is_quarantined_and_the_others_trade(
         await cluster.shared()
         victim = await _refusing(cluster, damaged)
         others = [gateway for gateway in cluster.gateways if gateway.owner != victim]
-        await asyncio.gather(*(gateway.ready(READY_SECONDS) for gateway in others))
         for gateway in others:  # by way of any gateway, and of those that the victim owns too
             clients = {account: client.by(gateway.url) for account, client in clients.items()}
             expected = {account: 503 if account == damaged else 200 for account in clients}
@@ -69,16 +68,22 @@ async def _owner(cluster: Cluster, account: str) -> str | None:
 
 
 async def _refusing(cluster: Cluster, account: str) -> str:
-    """Wait until the account's owner is not ready and names it; returns the owner's name."""
-    found: list[str] = []
+    """Wait until one gateway is not ready and names the account, and all others are; returns its name.
 
-    async def refused() -> bool:
+    While gateways come back together, more than one may have had the account.
+    """
+    refusing: list[str] = []
+
+    async def settled() -> bool:
+        refusing.clear()
         for gateway in cluster.gateways:
             status, text = await gateway.health()
             if status == 503 and account in text:
                 assert not json.loads(text)["components"]["recovery"]["ok"], text
-                found.append(gateway.owner)
-        return bool(found)
+                refusing.append(gateway.owner)
+            elif status != 200:
+                return False
+        return len(refusing) == 1
 
-    await until(refused, seconds=READY_SECONDS, every=0.1)
-    return found[0]
+    await until(settled, seconds=READY_SECONDS, every=0.1)
+    return refusing[0]
