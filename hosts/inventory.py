@@ -39,8 +39,14 @@ def members(host: str = "", key: str = "", roles: str = "", stack: str = "") -> 
     named = parse(host, key=key, roles=roles)
     spec = _spec(stack, named.address)
     for machine in spec.hosts.machines:
-        if machine.address == named.address and not roles:
-            return (Member(msgspec.structs.replace(named, roles=machine.roles), spec),)
+        if machine.address == named.address:  # what the command line says counts, the rest is the stack file's
+            usual = Machine(address=named.address)
+            said = {
+                name: value
+                for name in usual.__struct_fields__
+                if (value := getattr(named, name)) != getattr(usual, name)
+            }
+            return (Member(msgspec.structs.replace(machine, **said), spec),)
     return (Member(named, spec),)
 
 

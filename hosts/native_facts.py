@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import shlex
 from datetime import UTC, datetime
@@ -110,13 +111,14 @@ class Releases(FactBase[dict[str, Any]]):
 
 
 class RunningGateways(FactBase[dict[int, str]]):
-    """Number → the fingerprint of what it was started with, of each that runs."""
+    """Number → the fingerprint of what it was started with and the release that it runs, of each that runs."""
 
     def command(self) -> str:
         units = "systemctl list-units --plain --no-legend --state=active 'veloz-gateway@*.service'"
         return (
             f"{units} | while read -r unit rest; do pid=$(systemctl show -p MainPID --value $unit); "
-            f"echo $unit $(tr '\\0' '\\n' </proc/$pid/environ | grep ^{native.FINGERPRINT}=); done; true"
+            f"echo $unit $(tr '\\0' '\\n' </proc/$pid/environ | grep ^{native.FINGERPRINT}=) "
+            '$(basename "$(readlink /proc/$pid/cwd)"); done; true'
         )
 
     def process(self, output: list[str]) -> dict[int, str]:
@@ -224,7 +226,10 @@ class CertificateState(FactBase[Certificate]):
         if not end:
             return Certificate()
         ends = datetime.strptime(end[1], "%b %d %H:%M:%S %Y").replace(tzinfo=UTC)
-        found = tuple(re.findall(r"(?:DNS|IP Address):([^,\s]+)", text))
+        found = tuple(
+            str(ipaddress.ip_address(name)) if kind == "IP Address" else name
+            for kind, name in re.findall(r"(DNS|IP Address):([^,\s]+)", text)
+        )
         return Certificate(found, (ends - datetime.now(UTC)).total_seconds() / 86_400)
 
     @staticmethod

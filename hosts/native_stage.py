@@ -190,7 +190,8 @@ def start(member: Member, release: str, cpus: units.Cpus) -> None:
     if host.get_fact(NeedsReload):
         systemd.daemon_reload(name="systemd reads the units")
     running = host.get_fact(RunningGateways)
-    wanted = {n: units.fingerprint(text) for n, text in units.gateway_files(spec, cpus, release).items()}
+    # The release too: one that was taken back left a gateway with the new files and the old program.
+    wanted = {n: f"{units.fingerprint(text)} {release}" for n, text in units.gateway_files(spec, cpus, release).items()}
     enabled = host.get_fact(EnabledUnits)
     _roll(spec, release, [n for n in wanted if n in running and running[n] != wanted[n]])
     ours = [places.TARGET, places.BALANCER_UNIT, *map(places.gateway_unit, wanted)]

@@ -43,8 +43,8 @@ def rows(machine: Machine, plan: Plan) -> tuple[Row, ...]:
         if done.returncode not in _PASSED_OR_FAILED or not written.exists():
             raise Failure(f"{machine.address}: the verification did not run: {_last(done)}")
         found = msgspec.json.decode(written.read_bytes(), type=tuple[Row, ...])
-    if not found:
-        raise Failure(f"{machine.address}: the verification read nothing: {_last(done)}")
+    if len(found) != (wanted := len(plan.settings) + len(plan.files)):
+        raise Failure(f"{machine.address}: the verification read {len(found)} of {wanted} values: {_last(done)}")
     return found
 
 

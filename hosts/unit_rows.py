@@ -148,7 +148,7 @@ def _first(said: Mapping[str, list[str]], name: str) -> str:
 
 
 def _output(host: Host, script: str) -> list[str]:
-    good, output = host.run_shell_command(f"sh -c {shlex.quote(script)}")
+    good, output = host.run_shell_command(f"sh -c {shlex.quote(script)}", _sudo=bool(host.data.get("_sudo")))
     if not good:
         raise Failure(f"{host.name}: its units cannot be read: {output.stderr}")
     return list(output.stdout_lines)

@@ -88,7 +88,10 @@ stop_timer() {
 
 arm() {
   locked die "another run is changing this firewall"
-  [ ! -e "$armed" ] || die "another run has changed this firewall; within half a minute it is confirmed or undone"
+  if [ -e "$armed" ]; then
+    [ ! -e $units/$unit.timer ] || die "another run has changed this firewall; within half a minute it is confirmed or undone"
+    rm -rf "$armed" # the host went down before there was a timer, so before any change
+  fi
   save "$armed"
   cat >$units/$unit.service <<EOF
 [Unit]
@@ -126,14 +129,15 @@ apply() {
 disarm() {
   locked die "the former firewall is being put back"
   in_time
-  stop_timer
+  # First the copy: a timer without one does nothing, a copy without a timer would be in the way.
   if [ -e "$original" ]; then rm -rf "$armed"; else mv "$armed" "$original"; fi
   sync "$here"
+  stop_timer
 }
 
 revert() {
   locked true
-  [ -e "$armed" ] || exit 0
+  [ -e "$armed" ] || { stop_timer; exit 0; }
   restore "$armed"
   rm -rf "$armed"
   stop_timer

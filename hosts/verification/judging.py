@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from hosts.facts.parse import chosen, one_spelling
 from hosts.verification.boot import Given
+from tuning import rules
 from tuning.plan import Planned
+from tuning.profile import Rule
 from tuning.verdict import Row
 
 _NOTHING: Final = "nothing"
-_RULES: Final = {"at_least": "at least {}", "at_most": "at most {}", "exactly": "{}"}
+_RULES: Final[Mapping[Rule, str]] = {
+    "at_least": "at least {}",
+    "at_most": "at most {}",
+    "exactly": "{}",
+    "as_wide": "as wide as {}",
+    "includes": "{} among them",
+}
 
 
 def sysctl(planned: Planned, have: str | None, boot: Given | None) -> Row:
@@ -67,6 +76,8 @@ def satisfied(planned: Planned, have: str) -> bool:
     """Of several numbers each by itself."""
     wants, haves = planned.want.split(), have.split()
     rule = planned.setting.rule
+    if rule in ("as_wide", "includes"):
+        return rules.satisfied(rule, planned.want, have)
     numbers = all(one.lstrip("-").isdigit() for one in (*wants, *haves))
     if rule == "exactly" or not numbers or len(wants) != len(haves):
         return wants == haves

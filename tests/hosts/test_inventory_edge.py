@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
+from hosts import inventory
 from hosts.inventory import members
 
 
@@ -19,3 +23,16 @@ from hosts.inventory import members
 def test_at_its_own_name_or_ipv4_address(host: str, address: str, hostname: str) -> None:
     (member,) = members(host)
     assert (member.spec.edge.address, member.spec.edge.hostname) == (address, hostname)
+
+
+def test_what_the_command_line_says_of_a_host_counts_and_the_rest_is_the_stack_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = {"address": "192.0.2.7", "user": "admin", "port": 2222, "roles": ["redis"]}
+    document = {"config": {"veloz:deployment": {"topology": "compose", "hosts": {"machines": [machine]}}}}
+    (tmp_path / "Pulumi.desk.yaml").write_text(json.dumps(document))
+    monkeypatch.setattr(inventory, "STACKS", tmp_path)
+    [found] = inventory.members("root2@192.0.2.7", stack="desk")
+    assert (found.machine.user, found.machine.port, found.machine.roles) == ("root2", 2222, ("redis",))
+    [found] = inventory.members("192.0.2.7", roles="gateway", stack="desk")
+    assert (found.machine.user, found.machine.port, found.machine.roles) == ("admin", 2222, ("gateway",))

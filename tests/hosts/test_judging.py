@@ -33,6 +33,11 @@ def planned(
         (planned("9", "refused_lower", "at_most", current="9"), "9", None, "skipped"),
         (planned("9", "refused_lower", "exactly", current="12"), "8", None, "differs"),
         (planned("5", "unavailable"), None, None, "unavailable"),
+        (planned("10240 65535", "keep", "as_wide"), "1024 65535", None, "ok"),
+        (planned("10240 65535", "keep", "as_wide"), "10240 60999", None, "differs"),
+        (planned("80,443", "keep", "includes"), "80,443,8080-8081", None, "ok"),
+        (planned("80,443", "keep", "includes"), "80", None, "differs"),
+        (planned("80,443", "unavailable", "includes"), None, None, "unavailable"),
     ],
 )
 def test_a_sysctl(plan: Planned, have: str | None, given: Given | None, verdict: str) -> None:

@@ -31,8 +31,20 @@ def test_releases_and_the_one_that_is_current() -> None:
 
 
 def test_gateways_that_run_with_what_they_were_started_with() -> None:
-    said = ["veloz-gateway@1.service RUNS_WITH=12ab", "veloz-gateway@12.service ", "other.service RUNS_WITH=1"]
-    assert RunningGateways().process(said) == {1: "12ab", 12: ""}
+    said = [
+        "veloz-gateway@1.service RUNS_WITH=12ab 77cd",
+        "veloz-gateway@12.service  77cd",
+        "other.service RUNS_WITH=1 77cd",
+    ]
+    assert RunningGateways().process(said) == {1: "12ab 77cd", 12: ""}
+
+
+def test_addresses_of_a_certificate_are_compared_as_addresses() -> None:
+    said = [
+        "notAfter=Jan  1 00:00:00 2099 GMT",
+        "    DNS:a.example, IP Address:2001:DB8:0:0:0:0:0:7, IP Address:192.0.2.7",
+    ]
+    assert CertificateState().process(said).names == ("a.example", "2001:db8::7", "192.0.2.7")
 
 
 @pytest.mark.parametrize(
