@@ -78,8 +78,19 @@ def build(topology: str, folder: Path) -> str:
     return str(done.stdout.strip())
 
 
+def _base() -> None:
+    """What they are built from is there, or can be had."""
+    base = image_of("python")
+    for command in (["image", "inspect", base], ["pull", base]):
+        done = subprocess.run(["docker", *command], capture_output=True, text=True, timeout=600, check=False)
+        if done.returncode == 0:
+            return
+    pytest.skip(f"{base} is not on this machine and cannot be pulled: {done.stderr.strip()}")
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    _base()
     folder = tmp_path_factory.mktemp("stacks")
     return Built(build("compose", folder), build("single", folder))
 
