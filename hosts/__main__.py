@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 import typer
 
-from stacks.commands.failures import Failure, Interrupted
-from stacks.commands.output import Output
+from stacks.commands.running import run
 
 cli = typer.Typer(help="Bare hosts.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 
@@ -24,26 +21,6 @@ StackName = Annotated[str, typer.Option("--stack", "-s", envvar="STACK", help="t
 Dry = Annotated[bool, typer.Option("--dry-run", envvar="DRY", help="show what would change, change nothing")]
 Machine = Annotated[bool, typer.Option("--json", help="one JSON document on standard output, words on standard error")]
 Part = Annotated[str, typer.Option("--only", help="tuning, firewall or units; else all")]
-_INTERRUPTED: Final = 130
-
-
-def _run(machine: bool, work: Callable[[Output], dict[str, Any]]) -> None:  # noqa: FBT001 - the option's value
-    """0 when the command did what it is for, 1 with a sentence when not, 130 when it was stopped."""
-    output = Output(machine=machine)
-    try:
-        document = work(output)
-    except Failure as error:
-        output.result({"ok": False, "error": str(error)})
-        sys.stderr.write(f"veloz: {error}\n")
-        raise typer.Exit(1) from None
-    except (Interrupted, KeyboardInterrupt) as error:
-        said = str(error) or "Stopped."
-        output.result({"ok": False, "error": said})
-        sys.stderr.write(f"veloz: {said}\n")
-        raise typer.Exit(_INTERRUPTED) from None
-    output.result({"ok": True, **document})
-    if not document.get("ok", True):
-        raise typer.Exit(1)
 
 
 @cli.command()
@@ -59,7 +36,7 @@ def tune(
     """Set the kernel and the network up for its roles, keep a snapshot, measure before and after."""
     from hosts import inventory, tuning_commands  # noqa: PLC0415
 
-    _run(machine, lambda output: tuning_commands.tune(inventory.members(host, key, roles, stack), output, dry=dry))
+    run(machine, lambda output: tuning_commands.tune(inventory.members(host, key, roles, stack), output, dry=dry))
 
 
 @cli.command()
@@ -75,7 +52,7 @@ def verify(
     """Read every value back with other tools: want, have, verdict."""
     from hosts import inventory, verifying  # noqa: PLC0415
 
-    _run(machine, lambda output: verifying.verify(inventory.members(host, key, roles, stack), output, only))
+    run(machine, lambda output: verifying.verify(inventory.members(host, key, roles, stack), output, only))
 
 
 @cli.command()
@@ -85,7 +62,7 @@ def untune(
     """Put back what was there before the first `tune`."""
     from hosts import inventory, tuning_commands  # noqa: PLC0415
 
-    _run(machine, lambda output: tuning_commands.untune(inventory.members(host, key, "", stack), output, dry=dry))
+    run(machine, lambda output: tuning_commands.untune(inventory.members(host, key, "", stack), output, dry=dry))
 
 
 @cli.command()
@@ -102,7 +79,7 @@ def firewall(
     """Close everything but what the description opens; a wrong rule undoes itself."""
     from hosts import firewalling, inventory  # noqa: PLC0415
 
-    _run(machine, lambda out: firewalling.firewall(inventory.members(host, key, roles, stack), out, dry=dry, off=off))
+    run(machine, lambda out: firewalling.firewall(inventory.members(host, key, roles, stack), out, dry=dry, off=off))
 
 
 @cli.command()
@@ -118,7 +95,7 @@ def provision(
     """A bare host until it serves: look, packages, tuning, firewall, user and files, then the system itself."""
     from hosts import inventory, provisioning  # noqa: PLC0415
 
-    _run(machine, lambda output: provisioning.provision(inventory.members(host, key, roles, stack), output, dry=dry))
+    run(machine, lambda output: provisioning.provision(inventory.members(host, key, roles, stack), output, dry=dry))
 
 
 if __name__ == "__main__":

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from stacks.commands import project as projects
-from stacks.commands.failures import Failure, Interrupted
+from stacks.commands.failures import Failure
 from stacks.commands.output import Output
+from stacks.commands.running import run
 
 cli = typer.Typer(
     help="Deployments of VeloZ.", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
@@ -22,23 +22,6 @@ Machine = Annotated[bool, typer.Option("--json", help="one JSON document on stan
 Root = Annotated[Path, typer.Option("--project", help="the folder with Pulumi.yaml", file_okay=False)]
 Seconds = Annotated[float, typer.Option("--ready-within", min=1, max=3600, help="seconds until it must serve")]
 _READY: Final = 300.0
-_INTERRUPTED: Final = 130
-
-
-def _run(machine: bool, work: Callable[[Output], dict[str, Any]]) -> None:  # noqa: FBT001 - the option's value
-    """0 when the command did what it is for, 1 with a sentence when not, 130 when it was stopped."""
-    output = Output(machine=machine)
-    try:
-        output.result({"ok": True, **work(output)})
-    except Failure as error:
-        output.result({"ok": False, "error": str(error)})
-        sys.stderr.write(f"veloz: {error}\n")
-        raise typer.Exit(1) from None
-    except (Interrupted, KeyboardInterrupt) as error:
-        said = str(error) or "Stopped."
-        output.result({"ok": False, "error": said})
-        sys.stderr.write(f"veloz: {said}\n")
-        raise typer.Exit(_INTERRUPTED) from None
 
 
 def _open(name: str, root: Path, output: Output) -> Any:  # noqa: ANN401 - a Stack, whose module is slow to load
@@ -68,7 +51,7 @@ def init(
             output.say(f"To be given by you: {line}", "yellow")
         return done._asdict()
 
-    _run(machine, work)
+    run(machine, work)
 
 
 @cli.command()
@@ -83,7 +66,7 @@ def preview(*, stack: StackName = "", root: Root = projects.ROOT, machine: Machi
         opened.show(previewed)
         return dict(previewed.document())
 
-    _run(machine, work)
+    run(machine, work)
 
 
 @cli.command()
@@ -96,7 +79,7 @@ def preflight(*, stack: StackName = "", root: Root = projects.ROOT, machine: Mac
         opened.aim(spec)
         return {"findings": [one.document() for one in opened.check(spec, opened.pulumi.configuration(stack))]}
 
-    _run(machine, work)
+    run(machine, work)
 
 
 @cli.command()
@@ -110,7 +93,7 @@ def up(
         done = deploying.up(_open(stack, root, output), seconds=seconds)
         return {"release": done.release, "changed": done.changed, "steps": [one._asdict() for one in done.steps]}
 
-    _run(machine, work)
+    run(machine, work)
 
 
 @cli.command()
@@ -124,7 +107,7 @@ def rollback(
         done = deploying.rollback(_open(stack, root, output), seconds=seconds)
         return {"release": done.release, "changed": done.changed, "steps": [one._asdict() for one in done.steps]}
 
-    _run(machine, work)
+    run(machine, work)
 
 
 @cli.command()
@@ -138,7 +121,7 @@ def smoke(
         spec = opened.project.deployment(stack)
         return {"steps": [one._asdict() for one in opened.serve(spec, opened.pulumi.configuration(stack), seconds)]}
 
-    _run(machine, work)
+    run(machine, work)
 
 
 @cli.command()
@@ -154,7 +137,7 @@ def releases(*, stack: StackName = "", root: Root = projects.ROOT, machine: Mach
         output.table(("release", "time", "outcome", "", "image", "schema"), rows)
         return {"releases": known}
 
-    _run(machine, work)
+    run(machine, work)
 
 
 @cli.command()
@@ -189,7 +172,7 @@ def destroy(
         output.say(f"{gone} resources are gone." if gone else "There was nothing to take away.")
         return {**going.document(), "gone": gone}
 
-    _run(machine, work)
+    run(machine, work)
 
 
 @cli.command()
@@ -211,7 +194,7 @@ def render(
             sys.stderr.write(f"veloz: {NOTE} With them: --secrets.\n")
         return {}
 
-    _run(machine=False, work=work)
+    run(machine=False, work=work)
 
 
 @cli.command()
@@ -232,7 +215,7 @@ def pulumi(
             raise Failure(f"pulumi ended with {done.returncode}.")
         return {}
 
-    _run(machine=False, work=work)
+    run(machine=False, work=work)
 
 
 if __name__ == "__main__":
