@@ -11,7 +11,7 @@ from typing import Final
 
 from pyinfra import host
 
-from hosts import changes, lock, operations
+from hosts import changes, lock, operations, told
 from hosts.inventory import Member
 from hosts.survey import SNAPSHOT, remembered, survey
 from tuning.machine import Machine
@@ -39,6 +39,7 @@ def apply(member: Member) -> None:
     old = encode(seen.snapshot) if seen.snapshot else None
     if seen.snapshot or any(changes.lines(plan, now)):
         operations.file_kept(name="remember what is there", path=SNAPSHOT, text=encode(memory), have=old, mode="600")
+        told.keep(host, member)
     if seen.snapshot:
         _put_back(dropped(seen.snapshot, plan, now), now)
     _values(plan, now)
@@ -54,6 +55,7 @@ def undo(_member: Member | None = None) -> None:
     if snapshot is None:
         return
     _put_back(way_back(snapshot, now), now)
+    told.forget(host)
     operations.file_gone(name="forget what was there", path=SNAPSHOT, have=encode(snapshot))
 
 
