@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from tuning.rules import chosen
@@ -76,6 +77,14 @@ def interrupts(lines: Iterable[str]) -> dict[int, str]:
         if match:
             found[int(match[1])] = match[2]
     return found
+
+
+def depends(lines: Iterable[str]) -> tuple[str, ...]:
+    """Of `modprobe --show-depends`: names in the order of loading, the module itself last; what is built in is none."""
+    names = (
+        PurePosixPath(fields[1]).name for line in lines if len(fields := line.split()) > 1 and fields[0] == "insmod"
+    )
+    return tuple(name.partition(".ko")[0].replace("-", "_") for name in names)
 
 
 class Interface(NamedTuple):

@@ -41,11 +41,18 @@ def host(bare_host: Making) -> BareHost:
     return made
 
 
-@pytest.fixture
-def untouched(host: BareHost) -> dict[str, str]:
-    """As the host is before the first `tune`."""
-    hosts(host, "untune")
+@pytest.fixture(scope="module")
+def pristine(host: BareHost) -> dict[str, str]:
+    """As the host is before anything of ours was there."""
     return everything(host)
+
+
+@pytest.fixture
+def untouched(host: BareHost, pristine: dict[str, str]) -> dict[str, str]:
+    """The same: whatever the test before did is undone without a trace."""
+    hosts(host, "untune")
+    assert differences(pristine, everything(host)) == {}
+    return pristine
 
 
 def verify(host: BareHost) -> Done:

@@ -8,6 +8,7 @@ from tuning.clock import MOST_SECONDS, Clock, of_chrony, of_timesyncd
 from tuning.demand import Demand
 from tuning.files import files
 from tuning.machine import CHRONY_FILE
+from tuning.topology import split
 from tuning.verdict import clock
 
 TRACKED = (
@@ -83,4 +84,4 @@ def test_where_nobody_says_an_offset(synchronised: bool, container: str, verdict
 
 
 def test_chrony_logs_what_verify_tells() -> None:
-    assert f"logchange {MOST_SECONDS}\n" in files((), host(), Demand(), Choices())[CHRONY_FILE]
+    assert f"logchange {MOST_SECONDS}\n" in files((), host(), Demand(), Choices(), split(host().cpus))[CHRONY_FILE]
