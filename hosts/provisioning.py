@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from hosts import cores, docker_stage, firewalling, native, native_install, places, preflight, tuning_commands
+from hosts import cores, docker_stage, firewalling, native, native_install, offered, places, preflight, tuning_commands
 from hosts.bundle import bundle
 from hosts.facts.look import LookAround
 from hosts.inventory import Member
 from hosts.native_facts import Units
+from hosts.offered import OfferedFact
 from hosts.session import Session
 from hosts.stages import Stage, go_through
-from stacks import ports, reach
+from stacks import edge, ports, reach
 from stacks.commands.findings import Finding, show
 from stacks.commands.output import Output
 
@@ -42,11 +43,13 @@ def _findings(member: Member) -> list[Finding]:
     wanted = [one.port for one in reach.published(member.spec)] if "balancer" in member.machine.roles else []
     if kind == "native":
         wanted.append(ports.BALANCER_HEALTH)
+    offers = session.fact(OfferedFact) if kind == "native" else None
     room = look.free_mib >= _DISK_MIB
     return [
         *preflight.findings(look, time.time(), wanted, ours),
         Finding("room to install", f"{_DISK_MIB} MiB free", f"{look.free_mib} MiB", "ok" if room else "refused",
                 "Make room below /var and /opt."),
+        *(offered.findings(offers, (look.system, look.version), edge.kind(member.spec)) if offers else ()),
     ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ keep=3
 
 say() { printf 'veloz: %s\n' "$*" >&2; }
 
-for name in python3 python3.13 python3.12 python3.11; do
+for name in python3 python3.14 python3.13 python3.12 python3.11; do
     if "$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
         python=$name
         break
@@ -43,6 +43,7 @@ if [ ! -e "$tools/.done" ]; then
     "$tools/bin/python" -m pip install --quiet --require-hashes --no-deps -r "$tools/uv.lock"
     "$tools/bin/uv" pip install --quiet --python "$tools/bin/python" --require-hashes \
         -c "$new/requirements.lock" -r "$new/pyproject.toml" --extra host
+    sync -f "$tools" # what is marked as done is on the disk, also when the power goes
     touch "$tools/.done"
 fi
 
@@ -52,6 +53,7 @@ if [ ! -e "$venv/.done" ]; then
     "$python" -m venv --without-pip "$venv"
     "$tools/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes \
         -c "$new/requirements.lock" -r "$new/pyproject.toml" --extra app
+    sync -f "$venv"
     touch "$venv/.done"
 fi
 
@@ -64,6 +66,7 @@ if [ ! -x "$built/veloz_engine" ]; then
     mkdir -p "$built.new"
     strip -o "$built.new/veloz_engine" "$new/engine/build/release/veloz_engine"
     rm -rf "$built" "$new/engine/build"
+    sync -f "$built.new"
     mv "$built.new" "$built"
 fi
 
@@ -78,6 +81,7 @@ case $greeting in
 esac
 chmod -R u=rwX,go=rX "$new"
 rm -rf "$root/releases/$release"
+sync -f "$new"
 mv -T "$new" "$root/releases/$release"
 touch "$root/releases/$release"
 rm -f "$archive"

@@ -29,6 +29,39 @@ Session(member.machine, told).run(stage, member)
 print(seen)
 """
 
+# Of the install, after tuning and firewall. It names the operation first; killed by another, it cannot help it.
+_CUT_OFF: Final = """
+import io, os, signal, subprocess, sys
+from hosts import inventory, provisioning, session
+from stacks.commands.output import Output
+
+at, seconds, then = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
+seen, go_through = None, provisioning.go_through
+
+def install(*arguments, **more):
+    global seen
+    seen = 0
+    return go_through(*arguments, **more)
+
+def start(self, state, key):
+    global seen
+    if seen == at:
+        print(next(iter(state.op_meta[key].names), ""), flush=True)
+        if then != "kill":
+            subprocess.Popen(["sh", "-c", f"sleep {seconds}; {then}"])
+        elif seconds:
+            subprocess.Popen(["sh", "-c", f"sleep {seconds}; kill -9 {os.getpid()}"])
+        else:
+            os.kill(os.getpid(), signal.SIGKILL)
+    if seen is not None:
+        seen += 1
+
+provisioning.go_through, session._Teller.operation_start = install, start
+output = Output(machine=True)
+output.console.file = io.StringIO()
+provisioning.provision(inventory.members(os.environ["HOST"], os.environ["SSH_KEY"]), output)
+"""
+
 
 class Done(NamedTuple):
     status: int
@@ -61,3 +94,16 @@ def killed(host: BareHost, at: int, stage: str = "apply") -> bool:
     )  # fmt: skip
     assert done.returncode in (0, -9), done.stderr
     return done.returncode == -9
+
+
+def cut_off(host: BareHost, at: int, seconds: float = 0, then: str = "kill") -> str:
+    """`provision`, its process killed (-9) so many seconds after operation `at` of the install began, 0: before it.
+
+    `then`: a shell command instead, after which it may end as it likes. The operation's name; empty when there are fewer.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", _CUT_OFF, str(at), str(seconds), then],
+        check=False, capture_output=True, text=True, env=host.environ(), timeout=900,
+    )  # fmt: skip
+    assert then != "kill" or done.returncode in (0, -9), f"before {at}: {done.stderr}"
+    return done.stdout.strip()

@@ -1,0 +1,86 @@
+"""`provision` cut off at every step of an install, by a kill and by a host that loses power: the next one goes on to the end."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.bare_host import BareHost, Making, bare_host
+from tests.e2e.host_commands import cut_off, hosts
+from tests.e2e.host_values import machine_put_back
+from tests.e2e.outsider import both_families
+from tests.faults.scale import Figure
+
+__all__ = ["bare_host"]
+
+pytestmark = pytest.mark.timeout(3600)
+EVERY = int(os.environ.get("VELOZ_E2E_EVERY", "1"))
+SHORTLY = 0.15
+# Those that take long enough to be cut off in the middle, and when, in seconds.
+LONG = {r"packages of .*": (3.0, 12.0), r"PostgreSQL.*": (0.6, 1.5), r"release \w+": (3.0, 20.0)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def machine() -> Iterator[None]:
+    if os.environ.get("VELOZ_E2E") != "1":
+        yield
+        return
+    with machine_put_back():
+        yield
+
+
+@pytest.fixture
+def host(bare_host: Making) -> Iterator[BareHost]:
+    with both_families("native-cut", 75) as places:
+        yield bare_host("native-cut", *places.options(2))
+        subprocess.run(["docker", "rm", "-f", "native-cut"], check=False, capture_output=True)  # before its network
+
+
+def ends_well(host: BareHost) -> None:
+    """With an order, and the next one finds nothing to do."""
+    done = hosts(host, "provision", seconds=900)
+    assert done.status == 0, done.words
+    assert {what: detail for what, detail, _ in done.host["steps"]}["order"].startswith("ACCEPTED")
+    again = hosts(host, "provision", seconds=900)
+    assert again.status == 0, again.words
+    assert again.host["changed"] == []
+    checks = hosts(host, "verify", "--only", "units")
+    assert checks.status == 0, checks.words
+
+
+def test_killed_before_and_in_every_operation_it_goes_on(host: BareHost, figure: Figure) -> None:
+    at, seen, started = 0, [], time.monotonic()
+    while name := cut_off(host, at):
+        seen.append(name)
+        moments = next((when for text, when in LONG.items() if re.fullmatch(text, name)), (SHORTLY,))
+        for seconds in moments:
+            cut_off(host, at, seconds)
+        at += EVERY
+    ends_well(host)
+    figure("operations before and in which it was killed", f"{len(seen)}, every {EVERY}.")
+    figure("seconds", time.monotonic() - started)
+    assert len(seen) * EVERY > 25
+
+
+def power_loss(host: BareHost, at: int, seconds: float) -> str:
+    name = cut_off(host, at, seconds, f"docker kill {host.name} >/dev/null")
+    host.reboot()
+    return name
+
+
+def test_a_host_that_loses_power_goes_on(host: BareHost, figure: Figure) -> None:
+    """In the long ones again and again, each time later, until it is past."""
+    at, losses = 0, []
+    step = 4.0 * EVERY
+    while name := power_loss(host, at, SHORTLY):
+        losses.append(name)
+        if any(re.fullmatch(text, name) for text in LONG):
+            losses += [power_loss(host, at, step * number) for number in range(1, 4)]
+        at += 3 * EVERY
+    ends_well(host)
+    figure("losses of power", len(losses))
