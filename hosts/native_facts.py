@@ -248,6 +248,13 @@ class CertificateState(FactBase[Certificate]):
         return Certificate()
 
 
+class Deployed(Text):
+    """The name of the deployment that the host has."""
+
+    def command(self) -> str:
+        return f"cat {places.DEPLOYMENT} 2>/dev/null || true"
+
+
 class Authority(Text):
     """The certificate that clients check the edge's with; no secret."""
 

@@ -56,8 +56,7 @@ def packages(member: Member) -> None:
 
 
 def users(member: Member) -> None:
-    """Who the programs run as, and where things are."""
-    del member
+    """Who the programs run as, where things are, and whose."""
     for user in (places.USER, places.BALANCER_USER):
         server.user(  # noqa: S604 - a log-in shell
             name=f"user {user}",
@@ -69,6 +68,7 @@ def users(member: Member) -> None:
         )
     for path in (places.CONFIG, places.BALANCER, places.PROGRAM, places.RELEASES):
         files.directory(name=path, path=path, user="root", group="root", mode="755")
+    _file(places.DEPLOYMENT, f"{member.spec.name}\n")
     files.directory(name=places.UPLOADS, path=places.UPLOADS, user="root", group="root", mode="700")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from hosts import cores, docker_stage, firewalling, native, native_install, offe
 from hosts.bundle import bundle
 from hosts.facts.look import LookAround
 from hosts.inventory import Member
-from hosts.native_facts import Units
+from hosts.native_facts import Deployed, Units
 from hosts.offered import OfferedFact
 from hosts.session import Session
 from hosts.stages import Stage, go_through
@@ -43,14 +43,19 @@ def _findings(member: Member) -> list[Finding]:
     wanted = [one.port for one in reach.published(member.spec)] if "balancer" in member.machine.roles else []
     if kind == "native":
         wanted.append(ports.BALANCER_HEALTH)
-    offers = session.fact(OfferedFact) if kind == "native" else None
     room = look.free_mib >= _DISK_MIB
     return [
         *preflight.findings(look, time.time(), wanted, ours),
         Finding("room to install", f"{_DISK_MIB} MiB free", f"{look.free_mib} MiB", "ok" if room else "refused",
                 "Make room below /var and /opt."),
-        *(offered.findings(offers, (look.system, look.version), edge.kind(member.spec)) if offers else ()),
+        *(_of_native(member, session, (look.system, look.version)) if kind == "native" else ()),
     ]  # fmt: skip
+
+
+def _of_native(member: Member, session: Session, system: tuple[str, str]) -> Iterator[Finding]:
+    """`system`: its ID and VERSION_ID."""
+    yield from offered.findings(session.fact(OfferedFact), system, edge.kind(member.spec))
+    yield from native.findings(member.spec, session.fact(Deployed))
 
 
 def _one(member: Member, output: Output, *, dry: bool) -> dict[str, Any]:

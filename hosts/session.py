@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, NamedTuple, TypeVar
@@ -22,6 +23,9 @@ from stacks.machines import Machine
 
 T = TypeVar("T")
 CONNECT_SECONDS: Final = 10
+# A question as often, and how long nothing of all that is sent may be acknowledged. A reboot says so itself, when it is over.
+ALIVE_SECONDS: Final = 15
+GONE_SECONDS: Final = 60
 # The file that known hosts are kept in, where it is not SSH's usual one.
 KNOWN_HOSTS: Final = "SSH_KNOWN_HOSTS"
 
@@ -97,6 +101,7 @@ class Session:
                     f"{self.machine.user}@{self.name}:{self.machine.port} cannot be reached over SSH: {said.last or error}; "
                     "look at the address, the key (SSH_KEY) and the host's sshd"
                 ) from error
+        notice_its_end(host)
         try:
             yield state, host
         finally:
@@ -104,6 +109,16 @@ class Session:
                 disconnect_all(state)
             if client := getattr(host.connector, "client", None):
                 client.close()  # ends what was started on it, such as the lock
+
+
+def notice_its_end(host: Host) -> None:
+    """That a host is gone, without power or network: else a command that it was asked would be waited for without end."""
+    client = getattr(host.connector, "client", None)
+    if client is None or not (transport := client.get_transport()):
+        return
+    transport.set_keepalive(ALIVE_SECONDS)
+    if hasattr(transport.sock, "setsockopt"):  # not a proxy command's
+        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_SECONDS * 1000)
 
 
 def ssh_data(machine: Machine) -> dict[str, Any]:

@@ -25,17 +25,17 @@ _HELD: Final = ("NoNewPrivs", "Seccomp", "CapBnd")
 _BIND_SERVICE: Final = 1 << 10
 
 
-def rows(member: Member, session: Session) -> tuple[Row, ...]:
-    """Empty where nothing is installed natively."""
+def rows(member: Member, session: Session, cpus: Cpus | None = None) -> tuple[Row, ...]:
+    """Empty where nothing is installed natively. `cpus`: what was given to programs, else by the host's cores."""
     if member.spec.hosts.install != "native" or not session.fact(Releases)["current"]:
         return ()
-    return session.ask(_rows, member)
+    return session.ask(_rows, member, cpus)
 
 
-def _rows(host: Host, member: Member) -> tuple[Row, ...]:
+def _rows(host: Host, member: Member, cpus: Cpus | None) -> tuple[Row, ...]:
     replicas = member.spec.gateways.replicas
     said = sections.split(_output(host, sections.script(_commands(_units(replicas)))))
-    return judge(member, cores.of_host(host, replicas), said)
+    return judge(member, cpus or cores.of_host(host, replicas), said)
 
 
 def judge(member: Member, cpus: Cpus, said: Mapping[str, list[str]]) -> tuple[Row, ...]:

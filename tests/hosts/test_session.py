@@ -1,9 +1,13 @@
 """A session tells what it does, and says what the host said when it fails."""
 
+import socket
+from types import SimpleNamespace
+
 import pytest
 from pyinfra.facts.server import Command
 from pyinfra.operations import server
 
+from hosts import session as of_hosts
 from hosts.session import KNOWN_HOSTS, Session, Step, ssh_data
 from stacks.commands.failures import Failure
 from stacks.machines import Machine
@@ -72,3 +76,13 @@ def test_another_user_than_root_uses_sudo(monkeypatch: pytest.MonkeyPatch) -> No
 def test_known_hosts_may_be_kept_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KNOWN_HOSTS, "/somewhere")
     assert ssh_data(Machine(address="192.0.2.7"))["ssh_known_hosts_file"] == "/somewhere"
+
+
+def test_a_host_that_is_gone_is_noticed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()) as one:
+        asked: list[int] = []
+        transport = SimpleNamespace(sock=one, set_keepalive=asked.append)
+        client = SimpleNamespace(get_transport=lambda: transport)
+        of_hosts.notice_its_end(SimpleNamespace(connector=SimpleNamespace(client=client)))  # type: ignore[arg-type]
+        assert asked == [of_hosts.ALIVE_SECONDS]
+        assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == of_hosts.GONE_SECONDS * 1000
