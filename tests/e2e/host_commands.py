@@ -31,11 +31,11 @@ print(seen)
 
 # Of the install, after tuning and firewall. It names the operation first; killed by another, it cannot help it.
 _CUT_OFF: Final = """
-import io, os, signal, subprocess, sys
+import io, os, subprocess, sys
 from hosts import inventory, provisioning, session
 from stacks.commands.output import Output
 
-at, seconds, then = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
+at, seconds, then = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3] or f"kill -9 {os.getpid()}"
 seen, go_through = None, provisioning.go_through
 
 def install(*arguments, **more):
@@ -47,12 +47,9 @@ def start(self, state, key):
     global seen
     if seen == at:
         print(next(iter(state.op_meta[key].names), ""), flush=True)
-        if then != "kill":
-            subprocess.Popen(["sh", "-c", f"sleep {seconds}; {then}"])
-        elif seconds:
-            subprocess.Popen(["sh", "-c", f"sleep {seconds}; kill -9 {os.getpid()}"])
-        else:
-            os.kill(os.getpid(), signal.SIGKILL)
+        subprocess.Popen(["sh", "-c", f"sleep {seconds}; {then}"]) if seconds else subprocess.run(["sh", "-c", then])
+    elif seen == at + 1:  # so that the host is no further on than this
+        subprocess.run(["sh", "-c", then])
     if seen is not None:
         seen += 1
 
@@ -96,14 +93,16 @@ def killed(host: BareHost, at: int, stage: str = "apply") -> bool:
     return done.returncode == -9
 
 
-def cut_off(host: BareHost, at: int, seconds: float = 0, then: str = "kill") -> str:
-    """`provision`, its process killed (-9) so many seconds after operation `at` of the install began, 0: before it.
+def cut_off(host: BareHost, at: int, seconds: float = 0, then: str = "") -> str:
+    """`provision`, its process killed (-9) before operation `at` of the install, or so many seconds after that began.
 
-    `then`: a shell command instead, after which it may end as it likes. The operation's name; empty when there are fewer.
+    At the latest before the next one. `then`: a shell command in place of the kill, after which it may end as it likes.
+    The operation's name; empty when there are fewer.
     """
     done = subprocess.run(
         [sys.executable, "-c", _CUT_OFF, str(at), str(seconds), then],
         check=False, capture_output=True, text=True, env=host.environ(), timeout=900,
     )  # fmt: skip
-    assert then != "kill" or done.returncode in (0, -9), f"before {at}: {done.stderr}"
+    ended = done.stderr.strip().rpartition("\n")[2]
+    assert done.returncode in (0, -9) or (then and ended.startswith("stacks.commands.failures.Failure: ")), done.stderr
     return done.stdout.strip()
