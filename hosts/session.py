@@ -101,8 +101,9 @@ class Session:
                     f"{self.machine.user}@{self.name}:{self.machine.port} cannot be reached over SSH: {said.last or error}; "
                     "look at the address, the key (SSH_KEY) and the host's sshd"
                 ) from error
-        notice_its_end(host)
         try:
+            notice_its_end(host)
+            check_rights(host, self.machine)
             yield state, host
         finally:
             with suppress(Exception):  # of a connection that broke
@@ -119,6 +120,20 @@ def notice_its_end(host: Host) -> None:
     transport.set_keepalive(ALIVE_SECONDS)
     if hasattr(transport.sock, "setsockopt"):  # not a proxy command's
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_SECONDS * 1000)
+
+
+def check_rights(host: Host, machine: Machine) -> None:
+    """Raises Failure where a password would be asked for, which nobody hears."""
+    client = getattr(host.connector, "client", None)
+    if client is None or not host.data.get("_sudo"):
+        return
+    _, said, errors = client.exec_command("sudo -n true", timeout=CONNECT_SECONDS)
+    if said.channel.recv_exit_status():
+        why = errors.read().decode(errors="replace").strip()
+        raise Failure(
+            f"{machine.user}@{machine.address}: must be root, or may use sudo without a password, and does not ({why}); say "
+            f"HOST=root@…, or write there: echo '{machine.user} ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/{machine.user}"
+        )
 
 
 def ssh_data(machine: Machine) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from hosts.bundle import bundle
 from hosts.inventory import Member
 from hosts.stages import go_through
 from hosts.units import Cpus
+from stacks.commands.failures import Failure
 from stacks.commands.output import Output
 from stacks.document import load
 from tests.e2e.bare_host import BareHost, Making, bare_host
@@ -270,3 +271,34 @@ def test_gateways_and_engines_stay_on_the_cpus_they_are_given(provisioned: Provi
         assert host.ssh(f"taskset -cp {engine}").rpartition(" ")[2].strip() == "1"
     assert provisioned.order("pinned")["status"] == "ACCEPTED"
     assert {row.verdict for row in rows.values()} <= {"ok", "unavailable"}
+
+
+def test_another_hostname_is_served_with_a_certificate_for_it(provisioned: Provisioned) -> None:
+    """Last: clients of the former authority are met no more."""
+    host = provisioned.host
+    edge = {"address": "0.0.0.0", "hostname": "trade.example.com", "kind": "haproxy"}  # noqa: S104
+    member = Member(host.machine, load({"topology": "compose", "edge": edge}))
+    output = Output(machine=True)
+    output.console.file = io.StringIO()
+    before = host.ssh("cat /etc/veloz/api_key")
+    told = provisioning.provision((member,), output)["hosts"][0]
+    steps = {what: detail for what, detail, _ in told["steps"]}
+    assert steps["order"].startswith("ACCEPTED")
+    assert steps["from the controller"] == "https://trade.example.com"
+    assert "secrets and certificate: certificate" in told["changed"]
+    assert host.ssh("cat /etc/veloz/api_key") == before
+    again = provisioning.provision((member,), output)["hosts"][0]
+    assert again["changed"] == []
+
+
+def test_a_deployment_of_another_name_leaves_the_host_as_it_is(provisioned: Provisioned) -> None:
+    host = provisioned.host
+    edge = {"address": "0.0.0.0", "hostname": "other.example.com"}  # noqa: S104
+    member = Member(host.machine, load({"topology": "compose", "name": "other", "edge": edge}))
+    output = Output(machine=True)
+    output.console.file = io.StringIO()
+    listed = "find /etc/veloz /opt/veloz /etc/systemd/system -newermt @0 -printf '%p %T@\\n' | sort"
+    before = host.ssh(listed)
+    with pytest.raises(Failure, match="deployment: wanted other, have veloz"):
+        provisioning.provision((member,), output)
+    assert host.ssh(listed) == before

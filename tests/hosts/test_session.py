@@ -1,7 +1,10 @@
 """A session tells what it does, and says what the host said when it fails."""
 
+import io
 import socket
+from contextlib import nullcontext
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from pyinfra.facts.server import Command
@@ -86,3 +89,24 @@ def test_a_host_that_is_gone_is_noticed() -> None:
         of_hosts.notice_its_end(SimpleNamespace(connector=SimpleNamespace(client=client)))  # type: ignore[arg-type]
         assert asked == [of_hosts.ALIVE_SECONDS]
         assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == of_hosts.GONE_SECONDS * 1000
+
+
+@pytest.mark.parametrize(("status", "refused"), [(0, False), (1, True), (127, True)])
+def test_a_user_who_may_not_sudo_is_refused_and_never_asked_for_a_password(*, status: int, refused: bool) -> None:
+    asked: list[str] = []
+
+    def exec_command(command: str, timeout: float) -> tuple[None, SimpleNamespace, io.BytesIO]:
+        asked.append(f"{command} {timeout:g}")
+        channel = SimpleNamespace(recv_exit_status=lambda: status)
+        return None, SimpleNamespace(channel=channel), io.BytesIO(b"sudo: a password is required\n")
+
+    client = SimpleNamespace(exec_command=exec_command)
+    host: Any = SimpleNamespace(connector=SimpleNamespace(client=client), data={"_sudo": True})
+    machine = Machine(address="192.0.2.7", user="deployer")
+    with (
+        pytest.raises(Failure, match=r"deployer@192\.0\.2\.7: must be root.*a password is required\); say HOST=root@")
+        if refused
+        else nullcontext()
+    ):
+        of_hosts.check_rights(host, machine)
+    assert asked == ["sudo -n true 10"]
