@@ -85,7 +85,7 @@ class Session:
             try:
                 yield
             except PyinfraError as error:
-                raise Failure(f"{self.name}: {of_operation(state, host) or said.last or error}") from error
+                raise Failure(f"{self.name}: {of_operation(state, host, said.last) or said.last or error}") from error
 
     @contextmanager
     def _connected(self) -> Iterator[tuple[State, Host]]:

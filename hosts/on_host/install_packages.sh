@@ -7,9 +7,9 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 said=$(mktemp) updated=$(mktemp)
 trap 'rm -f "$said" "$updated"' EXIT
 
-# unattended-upgrades may be at work.
+# unattended-upgrades may be at work. What an administrator has is not taken away for ours.
 apt() {
-    apt-get -y -q -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@"
+    apt-get -y -q --no-remove -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@"
 }
 
 install() { apt --fix-broken install --no-install-recommends "$@" >"$said" 2>&1; }

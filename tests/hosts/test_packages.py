@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,9 @@ def test_why_it_fails_is_said_with_a_remedy(tmp_path: Path, fails: str, update: 
         [f"apt-get update said: {update.strip()}"] if update else []
     )
     assert said[-1].startswith("veloz: apt cannot install one two: look at /etc/apt")
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPT.parent.glob("*.sh")), ids=lambda path: path.name)
+def test_shellcheck_has_nothing_to_say_of_what_runs_on_a_host(script: Path) -> None:
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    assert subprocess.run([shellcheck, script], capture_output=True, text=True, check=False).stdout == ""

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pyinfra.connectors.fake import FakeConnector
 from pyinfra.facts.server import Command
-from pyinfra.operations import server
+from pyinfra.operations import files, server
 
 from hosts import session as of_hosts
 from hosts.session import KNOWN_HOSTS, Session, Step, ssh_data
@@ -110,3 +111,15 @@ def test_a_user_who_may_not_sudo_is_refused_and_never_asked_for_a_password(*, st
     ):
         of_hosts.check_rights(host, machine)
     assert asked == ["sudo -n true 10"]
+
+
+def test_of_an_upload_that_breaks_pyinfras_own_words_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_positional: object, **_named: object) -> None:
+        raise OSError("size mismatch in put!  0 != 3")
+
+    monkeypatch.setattr(FakeConnector, "put_file", full)
+    def upload() -> None:
+        files.put(name="a file", src=io.BytesIO(b"abc"), dest="/x", create_remote_dir=False)
+
+    with fake_session({}) as there, pytest.raises(Failure, match=r"a file: .*size mismatch in put!  0 != 3"):
+        there.run(upload)
