@@ -29,31 +29,27 @@ Session(member.machine, told).run(stage, member)
 print(seen)
 """
 
-# Of the install, after tuning and firewall. It names the operation first; killed by another, it cannot help it.
+# Of the install, without tuning and firewall before. It names the operation first; killed by another, it cannot help it.
 _CUT_OFF: Final = """
-import io, os, subprocess, sys
+import io, os, re, subprocess, sys
 from hosts import inventory, provisioning, session
 from stacks.commands.output import Output
 
-at, seconds, then = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3] or f"kill -9 {os.getpid()}"
-seen, go_through = None, provisioning.go_through
-
-def install(*arguments, **more):
-    global seen
-    seen = 0
-    return go_through(*arguments, **more)
+at, seconds, then = sys.argv[1], float(sys.argv[2]), sys.argv[3] or f"kill -9 {os.getpid()}"
+seen, there = 0, False
 
 def start(self, state, key):
-    global seen
-    if seen == at:
-        print(next(iter(state.op_meta[key].names), ""), flush=True)
-        subprocess.Popen(["sh", "-c", f"sleep {seconds}; {then}"]) if seconds else subprocess.run(["sh", "-c", then])
-    elif seen == at + 1:  # so that the host is no further on than this
+    global seen, there
+    name = next(iter(state.op_meta[key].names), "")
+    if there:  # so that the host is no further on than this
         subprocess.run(["sh", "-c", then])
-    if seen is not None:
-        seen += 1
+    elif str(seen) == at or re.fullmatch(at, name):
+        there = True
+        print(seen, name, flush=True)
+        subprocess.Popen(["sh", "-c", f"sleep {seconds}; {then}"]) if seconds else subprocess.run(["sh", "-c", then])
+    seen += 1
 
-provisioning.go_through, session._Teller.operation_start = install, start
+provisioning._prepare, session._Teller.operation_start = lambda *_, **more: [], start
 output = Output(machine=True)
 output.console.file = io.StringIO()
 provisioning.provision(inventory.members(os.environ["HOST"], os.environ["SSH_KEY"]), output)
@@ -93,11 +89,11 @@ def killed(host: BareHost, at: int, stage: str = "apply") -> bool:
     return done.returncode == -9
 
 
-def cut_off(host: BareHost, at: int, seconds: float = 0, then: str = "") -> str:
-    """`provision`, its process killed (-9) before operation `at` of the install, or so many seconds after that began.
+def cut_off(host: BareHost, at: int | str, seconds: float = 0, then: str = "") -> tuple[int, str]:
+    """`provision` without tuning and firewall, killed (-9) before operation `at`, or so many seconds after that began.
 
-    At the latest before the next one. `then`: a shell command in place of the kill, after which it may end as it likes.
-    The operation's name; empty when there are fewer.
+    At the latest before the next one. `at`: its number, from 0, or a pattern of its name. `then`: a shell command in place of the
+    kill, after which it may end as it likes. The operation's number and name; (-1, "") when there is none such.
     """
     done = subprocess.run(
         [sys.executable, "-c", _CUT_OFF, str(at), str(seconds), then],
@@ -105,4 +101,5 @@ def cut_off(host: BareHost, at: int, seconds: float = 0, then: str = "") -> str:
     )  # fmt: skip
     ended = done.stderr.strip().rpartition("\n")[2]
     assert done.returncode in (0, -9) or (then and ended.startswith("stacks.commands.failures.Failure: ")), done.stderr
-    return done.stdout.strip()
+    number, _, name = done.stdout.strip().partition(" ")
+    return int(number or -1), name
