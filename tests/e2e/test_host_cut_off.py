@@ -33,18 +33,9 @@ SHORTLY = 0.15
 LONG = (r"packages of .*", r"PostgreSQL, .*", r"release \w+")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def machine() -> Iterator[None]:
-    if os.environ.get("VELOZ_E2E") != "1":
-        yield
-        return
-    with machine_put_back():
-        yield
-
-
 @pytest.fixture
 def host(bare_host: Making) -> Iterator[BareHost]:
-    with both_families("native-cut", 75) as places:
+    with machine_put_back(), both_families("native-cut", 75) as places:
         yield bare_host("native-cut", *places.options(2))
         subprocess.run(["docker", "rm", "-f", "native-cut"], check=False, capture_output=True)  # before its network
 
