@@ -16,12 +16,17 @@ from hosts.ufw import Added, parse
 
 STATE: Final = "/var/lib/veloz/host/firewall"
 _MARK: Final = "@@veloz "
+# Services that empty the kernel's tables when they start; at boot that is before or after ufw, as it happens.
+_RIVALS: Final = ("firewalld", "nftables", "netfilter-persistent")
 _BRIDGES: Final = "/sys/class/net/br-*/bridge"
 _TOOLS: Final[dict[Family, str]] = {4: "iptables", 6: "ip6tables"}
 
 
 class Firewall(msgspec.Struct, frozen=True):
-    """`running`: the kernel has ufw's rules. `blocks`: of after.rules, as they are. `defaults`: of ufw's two files."""
+    """`running`: the kernel has ufw's rules. `blocks`: of after.rules, as they are. `defaults`: of ufw's two files.
+
+    `rivals`: other firewalls that run or start at boot.
+    """
 
     installed: bool = False
     running: bool = False
@@ -35,7 +40,7 @@ class Firewall(msgspec.Struct, frozen=True):
     armed: bool = False
     original: bool = False
     original_added: tuple[Added, ...] = ()
-    firewalld: bool = False
+    rivals: tuple[str, ...] = ()
 
 
 class FirewallFact(FactBase[Firewall]):
@@ -56,7 +61,8 @@ class FirewallFact(FactBase[Firewall]):
             "armed": f"ls -d {STATE}/armed",
             "original": f"ls -d {STATE}/original",
             "original_added": f"cat {STATE}/original/added",
-            "firewalld": "systemctl is-active -q firewalld && echo yes",
+            "rivals": f"for s in {' '.join(_RIVALS)}; do "
+            "if systemctl is-active -q $s || systemctl is-enabled -q $s; then echo $s; fi; done",
         }
         for family in FAMILIES:
             parts[f"block{family}"] = f"sed -n '/^{docker_ports.BEGIN}$/,/^{docker_ports.END}$/p' {FILES[family]}"
@@ -121,7 +127,7 @@ def read(output: Iterable[str]) -> Firewall:
         armed=bool(said("armed")),
         original=bool(said("original")),
         original_added=parse("\n".join(said("original_added"))),
-        firewalld=bool(said("firewalld")),
+        rivals=tuple(said("rivals")),
     )
 
 

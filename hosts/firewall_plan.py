@@ -73,10 +73,10 @@ def wanted_block(rules: Sequence[Rule], found: Firewall, family: Family) -> str:
 
 
 def _possible(found: Firewall) -> None:
-    if found.firewalld:
+    if found.rivals:
         raise Failure(
-            "firewalld is active, and two firewalls on a host undo each other; "
-            "stop and disable it first, with a way in that does not need it"
+            f"{' and '.join(found.rivals)}: active or started at boot, and two firewalls on a host undo each other; "
+            f"first say there: systemctl disable --now {' '.join(found.rivals)}, with a way in that does not need it"
         )
     for family, text in found.blocks.items():
         if text and not text.endswith(f"{END}\n"):

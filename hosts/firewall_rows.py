@@ -61,6 +61,8 @@ def inside(rules: Sequence[Rule], found: Firewall) -> Iterator[Row]:
     """What the host says, against the description."""
     running = found.running and found.defaults.get("ENABLED") == "yes" and found.at_boot
     yield _row("firewall", "running, at boot", "so" if running else "not so", running)
+    for name in found.rivals:
+        yield _row(f"{name}, another firewall", "off", "active or started at boot", well=False)
     for name, (want, _) in firewall_plan.DEFAULTS.items():
         have = found.defaults.get(name, "unset")
         yield _row(f"ufw {name}", want, have, have == want)

@@ -81,7 +81,7 @@ class Daemon:
             assert time.monotonic() < end, f"declared and not reached: {found}"
         # An undeclared one whose container has not started yet says nothing.
         self.settle()
-        assert self.seen(ports) == dict.fromkeys(self.addresses, DECLARED)
+        assert self.seen((SSH, *DECLARED, *UNDECLARED)) == dict.fromkeys(self.addresses, DECLARED)
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +258,10 @@ def test_rules_of_others_beside_ours_stay_and_one_that_may_not_load_at_boot_is_n
     iptables -t security -A FORWARD -s 198.51.100.7/32 -j DROP
     """
     daemon.host.ssh(add)
-    assert wrong(daemon) == {"/etc/ufw/after.rules: Docker's ports", "Docker's ports, IPv4", "Docker's ports, IPv6"}
+    assert {"/etc/ufw/after.rules: Docker's ports", "Docker's ports, IPv4", "Docker's ports, IPv6"} <= wrong(daemon)
+    assert f"{daemon.addresses[0]} port 5432, from here" in wrong(daemon), (
+        "theirs opens nothing: this test shows nothing"
+    )
     said = told(daemon)
     assert any(" -j own (IPv6" in note and "needs own" in note for note in said["notes"])
     assert said["changes"][-1] == "~ the firewall is loaded anew"
@@ -296,3 +299,34 @@ def test_off_leaves_what_is_forwarded_to_docker_that_came_since(daemon: Daemon) 
     assert daemon.host.ssh("iptables -S FORWARD").splitlines()[0] == "-P FORWARD DROP"
     every = {SSH, *DECLARED, *UNDECLARED}
     assert daemon.seen(every) == dict.fromkeys(daemon.addresses, every)
+
+
+@pytest.fixture
+def legacy(either: Daemon) -> Iterator[Daemon]:
+    """All with the older iptables, whose tables are others in the kernel."""
+    told(either, off=True)
+    switch = (
+        "systemctl stop docker docker.socket; nft flush ruleset; for t in iptables ip6tables; do "
+        "for table in filter nat security; do $t-legacy -t $table -F; $t-legacy -t $table -X; done; "
+        "update-alternatives --set $t /usr/sbin/$t-{}; done; systemctl start docker"
+    )
+    either.host.ssh(switch.format("legacy"))
+    either.settle()
+    yield either
+    told(either, off=True)
+    either.host.ssh(switch.format("nft"))
+    either.settle()
+
+
+def test_the_same_with_the_older_iptables(legacy: Daemon) -> None:
+    legacy.host.ssh(THEIRS)
+    was = in_dockers_chain(legacy)
+    assert on(legacy)
+    assert "-A veloz-docker" in legacy.host.ssh("iptables-legacy -t security -S")
+    legacy.only_declared()
+    assert on(legacy) == []
+    assert wrong(legacy) == set()
+    assert in_dockers_chain(legacy) == was
+    legacy.host.reboot()
+    legacy.only_declared()
+    assert on(legacy) == []

@@ -135,8 +135,8 @@ def test_one_that_always_loads_is_kept_in_the_file() -> None:
 
 
 def test_another_firewall_is_not_fought_with() -> None:
-    with pytest.raises(Failure, match="firewalld is active"):
-        words(closed(firewalld=True))
+    with pytest.raises(Failure, match=r"^firewalld and nftables: active or .* disable --now firewalld nftables,"):
+        words(closed(rivals=("firewalld", "nftables")))
 
 
 def test_a_block_without_its_end_is_not_cut_out() -> None:
@@ -178,6 +178,8 @@ data fd00::4
 @@veloz bridges
 br-0123456789ab
 br-lan
+@@veloz rivals
+nftables
 @@veloz docker_user4
 -N DOCKER-USER
 -A DOCKER-USER -j f2b-sshd
@@ -190,6 +192,7 @@ br-lan
     assert found.defaults == {"IPV6": "yes", "DEFAULT_INPUT_POLICY": "DROP", "LOGLEVEL": "low"}
     assert found.added == (Added("allow 443/tcp", "veloz: clients, https"),)
     assert found.ssh_ports == (22, 2222)
+    assert found.rivals == ("nftables",)
     assert found.resolved == {"data": ("10.0.0.4", "fd00::4")}
     assert found.kernel[4] == Kernel(
         ("*security", JUMP), ("-N DOCKER-USER", "-A DOCKER-USER -j f2b-sshd"), bridges=("br-lan",)

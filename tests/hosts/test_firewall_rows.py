@@ -37,6 +37,7 @@ def test_a_host_as_described_is_ok() -> None:
         ({"added": (*closed().added, Added("allow 2222/tcp"))}, "ufw allow 2222/tcp", "skipped"),
         ({"blocks": {}}, "/etc/ufw/after.rules: Docker's ports", "differs"),
         ({"kernel": {}}, "Docker's ports, IPv6", "differs"),
+        ({"rivals": ("nftables",)}, "nftables, another firewall", "differs"),
         ({"armed": True}, "the way back", "differs"),
     ],
 )
