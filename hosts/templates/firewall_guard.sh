@@ -150,7 +150,13 @@ EOF
 apply() {
   locked die "another run is changing this firewall"
   in_time
-  timeout -k 1 $apply_seconds sh -eu "$1"
+  status=0
+  timeout -k 1 $apply_seconds sh -eu "$1" || status=$?
+  case $status in
+    0) ;;
+    124 | 137) die "the host did not get through the commands in $apply_seconds s: it is too busy, try again later" ;;
+    *) exit $status ;;
+  esac
   give_back
 }
 

@@ -94,3 +94,21 @@ def test_rules_of_others_are_given_back_each_once_and_whatever_they_say(tmp_path
 
 def test_a_copy_without_rules_of_others_stops_nothing(tmp_path: Path) -> None:
     assert in_namespace("give_back\necho on", tmp_path) == "on\n"
+
+
+@pytest.mark.parametrize(
+    ("commands", "status", "said"),
+    [
+        ("true", 0, ""),
+        ("sleep 9", 1, "the host did not get through the commands in 1 s: it is too busy, try again later\n"),
+        ("exit 7", 7, ""),
+        ("exit 127", 127, ""),
+    ],
+)
+def test_a_host_too_busy_for_a_change_is_said_to_be(tmp_path: Path, commands: str, status: int, said: str) -> None:
+    (tmp_path / "commands").write_text(commands)
+    functions = GUARD.read_text().partition("\ncase $1 in")[0]
+    stubs = "locked() { :; }\nin_time() { :; }\ngive_back() { :; }\napply_seconds=1"
+    script = f"{functions}\n{stubs}\napply {tmp_path / 'commands'}"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (status, said)
