@@ -10,24 +10,9 @@ from pyinfra import host
 from pyinfra.facts.deb import DebPackages
 from pyinfra.operations import server
 
-from hosts import lock
-
 # `sysctl`, `modprobe`, `ss`, `taskset` and `lscpu`: before a host is tuned.
 TOOLS: Final = ("procps", "kmod", "iproute2", "util-linux")
-# Of a container the clock is the machine's.
-CLOCK: Final = ("chrony",)
 _SCRIPT: Final = Path(__file__).parent / "on_host" / "install_packages.sh"
-
-
-def wanted(container: str) -> tuple[str, ...]:
-    """`container`: its kind, or empty."""
-    return TOOLS if container else (*TOOLS, *CLOCK)
-
-
-def apply(container: str) -> None:
-    """Under the host's lock; nothing is taken away by `untune`."""
-    lock.take(host)
-    installed(wanted(container))
 
 
 def installed(names: Sequence[str], what: str = "") -> None:

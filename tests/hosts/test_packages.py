@@ -1,4 +1,4 @@
-"""Only what is missing is installed, also where an installation was cut off; no clock daemon where the clock is another's."""
+"""Only what is missing is installed, also where an installation was cut off."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ exit 100
 
 def test_where_all_is_there_nothing_runs() -> None:
     with fake_session(THERE) as session:
-        assert session.run(packages.apply, "docker") == ()
+        assert session.run(packages.installed, packages.TOOLS) == ()
     assert [command for command, _ in ran if "sh -s" in command] == []
 
 
 def test_what_is_missing_is_installed() -> None:
     with fake_session({**THERE, "sh -s": ""}) as session:
-        [step] = session.run(packages.apply, "")
-    assert step.name == "packages chrony"
+        [step] = session.run(packages.installed, (*packages.TOOLS, "ufw"))
+    assert step.name == "packages ufw"
     [(command, script)] = [(command, script) for command, script in ran if "sh -s" in command]
-    assert command.endswith("sh -s -- chrony")
+    assert command.endswith("sh -s -- ufw")
     assert script == SCRIPT.read_text()
 
 
 def test_one_that_was_left_half_way_is_missing() -> None:
     with fake_session({"dpkg -l": ["iF  procps 1.0 amd64", *THERE["dpkg -l"][1:]], "sh -s": ""}) as session:
-        [step] = session.run(packages.apply, "docker")
+        [step] = session.run(packages.installed, packages.TOOLS)
     assert step.name == "packages procps"
 
 
