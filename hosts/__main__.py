@@ -58,7 +58,8 @@ def verify(
     """Read every value back with other tools: want, have, verdict."""
     from hosts import inventory, verifying  # noqa: PLC0415
 
-    run(machine, lambda output: verifying.verify(inventory.members(host, key, roles, stack), output, only))
+    said = {"roles": bool(roles), "stack": bool(stack) or not host}
+    run(machine, lambda output: verifying.verify(inventory.members(host, key, roles, stack), output, only, **said))
 
 
 @cli.command()

@@ -12,8 +12,10 @@ from typing import Any, Final
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
+# What is remembered of a host; and what nobody needs after a boot.
 STATE_DIR: Final = "/var/lib/veloz/host"
-_FILE: Final = f"{STATE_DIR}/lock"
+RUN_DIR: Final = "/run/veloz-host"
+_FILE: Final = f"{RUN_DIR}/lock"
 _HELD: Final = "held"
 _WAITING: Final = "waiting"
 _ANSWER_SECONDS: Final = 20
@@ -31,7 +33,7 @@ def take(host: Host) -> None:
         return
     # `cat` waits for a word that never comes: sshd closes it with the connection, and the lock with it.
     inner = shlex.quote(
-        f"install -d -m 700 {STATE_DIR}; umask 077; exec 9>>{_FILE}; flock -n 9 || {{ cat {_FILE}; exit 1; }}; "
+        f"install -d -m 700 {RUN_DIR}; umask 077; exec 9>>{_FILE}; flock -n 9 || {{ cat {_FILE}; exit 1; }}; "
         f"{_left_behind()}"
         f': >{_FILE}; echo "$SSH_CONNECTION" >&9; echo {_HELD}; exec timeout {_LONGEST_SECONDS} cat'
     )

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import base64
 import shlex
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import PurePosixPath
 
 from pyinfra.api import StringCommand, operation
+
+from tuning.machine import folders, unfinished
 
 _PATH = "PATH=/usr/sbin:/sbin:/usr/bin:/bin"
 
@@ -20,12 +22,11 @@ def file_kept(path: str, text: str, have: str | None, mode: str = "644") -> Gene
     """A file, whole or as before: on the disk itself before this ends, its name too."""
     if have == text:
         return
-    place = PurePosixPath(path)
-    new = shlex.quote(f"{place.parent}/.{place.name}.veloz-new")
-    folder = shlex.quote(str(place.parent))
+    new, folder = shlex.quote(unfinished(path)), shlex.quote(str(PurePosixPath(path).parent))
     directory_mode = "700" if mode == "600" else "755"
+    above = " ".join(map(shlex.quote, folders([path])))
     yield StringCommand(
-        f"[ -d {folder} ] || install -d -m {directory_mode} {folder}; "
+        f"[ -d {folder} ] || {{ umask 022; install -d -m {directory_mode} {folder} && sync {above}; }}; "
         f"rm -f {new} && umask 077 && base64 -d > {new} && chmod {mode} {new} && sync {new} "
         f"&& mv -fT {new} {shlex.quote(path)} && sync {folder}",
         _stdin=base64.encodebytes(text.encode()).decode(),
@@ -40,6 +41,33 @@ def file_gone(path: str, have: str | None) -> Generator[StringCommand, None, Non
 
 
 @operation()
+def unfinished_gone(paths: Sequence[str]) -> Generator[StringCommand, None, None]:
+    """What a write left when the machine went down in the middle of it."""
+    if paths:
+        yield StringCommand(f"rm -f {' '.join(map(shlex.quote, paths))}")
+
+
+@operation()
+def folders_gone(paths: Sequence[str]) -> Generator[StringCommand, None, None]:
+    """The deepest first. One in which somebody has put something since stays."""
+    if paths:
+        yield StringCommand(_rmdir(paths))
+
+
+@operation()
+def forgotten(path: str, paths: Sequence[str]) -> Generator[StringCommand, None, None]:
+    """A file, what is left of its writing, and the folders that were made, where nothing else is in them."""
+    files = shlex.join([path, unfinished(path)])
+    yield StringCommand(f"rm -f {files} && sync {shlex.quote(str(PurePosixPath(path).parent))}; {_rmdir(paths)}")
+
+
+def _rmdir(paths: Sequence[str]) -> str:
+    """A shell's loop; the folder above knows of it before the next one."""
+    leave = '[ ! -d "$d" ] || [ -n "$(ls -A "$d")" ]'
+    return f'for d in {shlex.join(paths)}; do {leave} || {{ rmdir "$d" && sync "${{d%/*}}/"; }} || exit 1; done'
+
+
+@operation()
 def module_loaded(module: str, *, loaded: bool) -> Generator[StringCommand, None, None]:
     if not loaded:
         yield StringCommand(f"{_PATH} modprobe {shlex.quote(module)}")
@@ -49,8 +77,8 @@ def module_loaded(module: str, *, loaded: bool) -> Generator[StringCommand, None
 def module_gone(module: str, *, loaded: bool) -> Generator[StringCommand, None, None]:
     """One that something uses by now stays: what it gives may not be taken from under it."""
     if loaded:
-        name = shlex.quote(module)
-        yield StringCommand(f"{_PATH} rmmod {name} || {{ {_PATH} lsmod | grep -q '^{module} ' && exit 0; }}")
+        uses = f"$(awk -v m={shlex.quote(module)} '$1 == m {{print $3}}' /proc/modules)"
+        yield StringCommand(f'case "{uses}" in 0) {_PATH} rmmod {shlex.quote(module)};; esac')
 
 
 @operation()

@@ -9,15 +9,17 @@ import msgspec
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
-from hosts import changes, demand
+from hosts import changes, demand, tuning_packages
 from hosts.facts import parse
 from hosts.facts.machine import machine as of_reading
-from hosts.facts.reading import Reading
+from hosts.facts.reading import ModuleUsers, Reading
 from hosts.inventory import Member
 from hosts.lock import STATE_DIR
 from stacks.machines import Hosts
 from tuning.choices import Choices
 from tuning.machine import (
+    INTERRUPTS_LINK,
+    INTERRUPTS_RUN,
     OUR_FILES,
     SYSCTL_DIRS,
     SYSFS_PATTERNS,
@@ -25,11 +27,16 @@ from tuning.machine import (
     UFW_FILE,
     UFW_SYSCTL_FILE,
     Machine,
+    folders,
+    unfinished,
 )
 from tuning.plan import Plan, TuningError, plan
-from tuning.snapshot import Snapshot, decode, original, undo
+from tuning.snapshot import Snapshot, decode, of_boot, original, undo
 
 SNAPSHOT: Final = f"{STATE_DIR}/snapshot.json"
+STATE_FOLDERS: Final = folders([SNAPSHOT])[:2]
+_OURS: Final = (*OUR_FILES, SNAPSHOT)
+_PLACES: Final = (*folders(_OURS), *map(unfinished, _OURS), INTERRUPTS_LINK, INTERRUPTS_RUN)
 # What decides at boot besides the folders of sysctl.d.
 _OTHERS: Final = ("/etc/sysctl.conf", UFW_FILE, UFW_DEFAULTS_FILE, UFW_SYSCTL_FILE)
 
@@ -45,7 +52,7 @@ class Survey(NamedTuple):
 def remembered(host: Host) -> tuple[Machine, Snapshot | None]:
     """Raises PyinfraError when the host's snapshot cannot be understood."""
     wanted = [*OUR_FILES, *_OTHERS, *(f"{folder}/*.conf" for folder in SYSCTL_DIRS), SNAPSHOT]
-    reading = host.get_fact(Reading, patterns=SYSFS_PATTERNS, files=tuple(dict.fromkeys(wanted)))
+    reading = host.get_fact(Reading, patterns=SYSFS_PATTERNS, files=tuple(dict.fromkeys(wanted)), places=_PLACES)
     if not reading.get("sysctls"):
         raise PyinfraError("`sysctl -a` says nothing on this host: install procps")
     files = parse.files(reading.get("files", []))
@@ -54,7 +61,7 @@ def remembered(host: Host) -> tuple[Machine, Snapshot | None]:
     if text is None:
         return machine, None
     try:
-        return machine, decode(text)
+        return machine, of_boot(decode(text), machine)
     except msgspec.MsgspecError as error:
         raise PyinfraError(
             f"{SNAPSHOT}, which remembers the host as it was, cannot be understood: {error}; move it away if it is no more wanted"
@@ -82,6 +89,7 @@ def document(seen: Survey) -> list[dict[str, Any]]:
             "want": one.want,
             "before": one.current,
             "action": one.action,
+            "lowers": one.lowers,
             "why": one.why,
             "source": one.setting.source,
         }
@@ -100,8 +108,21 @@ def undoing(host: Host) -> Iterator[str]:
         if now != value:
             yield f"-{key} = {now}"
             yield f"+{key} = {value}"
+    yield from (f"-module {module}" for module in back.modules)
     for path, text in back.files.items():
         yield from changes.of_file(path, machine.files.get(path), text)
+    yield from (f"-{path}" for path in back.unfinished)
+    yield from tuning_packages.lines_back(tuning_packages.back(host, snapshot.packages))
+
+
+def stays(host: Host, snapshot: Snapshot) -> list[str]:
+    """After `untune`: modules of ours that others use by then, in words."""
+    users: dict[str, str] = host.get_fact(ModuleUsers)
+    return [
+        f"module {name} stays, with its values: {users[name] or 'something'} uses it"
+        for name in snapshot.modules
+        if name in users
+    ]
 
 
 def choices(hosts: Hosts) -> Choices:

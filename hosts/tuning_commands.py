@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from hosts import changes, latency, packages, preflight, survey, tuning_stage
+from hosts import changes, latency, preflight, survey, tuning_packages, tuning_stage
 from hosts.facts.look import LookAround
 from hosts.inventory import Member
 from hosts.session import Session, Step
@@ -32,15 +32,21 @@ def _look(member: Member, output: Output) -> Survey:
 
 def _tune(member: Member, seen: Survey, output: Output, *, dry: bool) -> dict[str, Any]:
     session = Session(member.machine)
-    _told(seen, output)
-    document: dict[str, Any] = {"host": session.name, "settings": survey.document(seen), "changed": [], "report": []}
-    lines = list(changes.lines(seen.plan, seen.machine))
+    needs = session.ask(tuning_packages.needed, seen.plan)
+    lowered = _told(seen, output)
+    document: dict[str, Any] = {
+        "host": session.name,
+        "settings": survey.document(seen),
+        "lowered": lowered,
+        "packages": _packages(seen, needs, output),
+        "changed": [],
+        "report": [],
+    }
+    lines = [*tuning_packages.lines(needs.apt), *changes.lines(seen.plan, seen.machine)]
     if dry:
         for line in lines or ["nothing would change"]:
             output.say(line, "green" if line.startswith("+") else "red" if line.startswith("-") else "")
         return document | {"dry": True, "diff": lines}
-    with output.step(f"{session.name}: packages") as progress:
-        installed = Session(member.machine, progress).run(packages.apply, seen.machine.container)
     before: latency.Figures | str = ""
     if lines:
         with output.step(f"{session.name}: measuring"):
@@ -48,7 +54,7 @@ def _tune(member: Member, seen: Survey, output: Output, *, dry: bool) -> dict[st
     with output.step(f"{session.name}: tuning") as progress:
         steps = _run(member, progress, tuning_stage.apply)
         progress(_count(steps))
-    document["changed"] = [step.name for step in (*installed, *steps) if step.changed]
+    document["changed"] = [step.name for step in steps if step.changed]
     if not document["changed"]:
         output.say(f"{session.name} was so already: 0 changes")
         return document
@@ -72,13 +78,17 @@ def _untune(member: Member, output: Output, *, dry: bool) -> dict[str, Any]:
         for line in lines or ["nothing would change"]:
             output.say(line)
         return {"host": session.name, "changed": [], "dry": True, "diff": lines}
+    _, snapshot = session.ask(survey.remembered)
     with output.step(f"{session.name}: putting back what was there") as progress:
         steps = _run(member, progress, tuning_stage.undo)
         progress(_count(steps))
     changed = [step.name for step in steps if step.changed]
     if not changed:
         output.say(f"{session.name} is not tuned: 0 changes")
-    return {"host": session.name, "changed": changed}
+    stays = session.ask(survey.stays, snapshot) if snapshot else []
+    for line in stays:
+        output.say(line, "yellow")
+    return {"host": session.name, "changed": changed, "stays": stays}
 
 
 def _run(member: Member, progress: Callable[[str], None], stage: Callable[[Member], None]) -> tuple[Step, ...]:
@@ -90,8 +100,8 @@ def _run(member: Member, progress: Callable[[str], None], stage: Callable[[Membe
         ) from None
 
 
-def _told(seen: Survey, output: Output) -> None:
-    """How many values are set and kept; those that are not as wanted, each with its reason."""
+def _told(seen: Survey, output: Output) -> list[dict[str, str | None]]:
+    """How many values are set and kept; those that are not as wanted, each with its reason. Returns what is lowered now."""
     counted = Counter(one.action for one in seen.plan.settings)
     todo = sum(1 for _ in changes.settings(seen.plan, seen.machine))
     output.say(
@@ -101,6 +111,27 @@ def _told(seen: Survey, output: Output) -> None:
     for one in seen.plan.settings:
         if one.action in {"refused_lower", "unavailable"}:
             output.say(f"{one.setting.key}: {one.action.replace('_', ' ')}: {one.why}", "yellow")
+    lowered = []
+    for one in changes.settings(seen.plan, seen.machine):
+        if one.lowers:
+            have = changes.value(seen.machine, one.setting)
+            output.say(f"{one.setting.key}: lowered from {have} to {one.want}: {one.setting.reason}", "yellow")
+            lowered.append({"what": one.setting.key, "from": have, "to": one.want, "why": one.setting.reason})
+    return lowered
+
+
+def _packages(seen: Survey, needs: tuning_packages.Needed, output: Output) -> dict[str, Any]:
+    """What apt would do, and why not; as plain data too."""
+    apt, why = needs.apt, tuning_packages.refused(needs)
+    if why:
+        output.say(why, "yellow")
+    elif needs.names:
+        comes, goes = tuning_packages.said((*apt.install, *apt.upgrade)), tuning_packages.said(apt.remove)
+        output.say(f"packages: to install {comes}; to remove {goes}")
+    for name in needs.names:
+        if name in seen.plan.packages:
+            output.say(f"{name}: {seen.plan.packages[name]}")
+    return {"install": list(apt.install), "upgrade": list(apt.upgrade), "remove": list(apt.remove), "refused": why}
 
 
 def _count(steps: tuple[Step, ...]) -> str:

@@ -6,16 +6,12 @@ from tuning.choices import Choices
 from tuning.computed import HUGE_PAGE_KIB, HUGE_PAGES
 from tuning.machine import Machine
 from tuning.pairs import brought_by, partner_holds
-from tuning.planned import Planned
+from tuning.planned import BYTES_RATIO, Planned
 from tuning.profile import Setting
 from tuning.rules import chosen, lowers, satisfied, stricter
 
 _RANGE = "net.ipv4.ip_local_port_range"
 _UNPRIVILEGED = "net.ipv4.ip_unprivileged_port_start"
-_BYTES_RATIO = {
-    "vm.dirty_bytes": "vm.dirty_ratio",
-    "vm.dirty_background_bytes": "vm.dirty_background_ratio",
-}
 
 
 def decide(setting: Setting, machine: Machine, choices: Choices, loading: frozenset[str]) -> Planned:
@@ -57,7 +53,7 @@ def loadable(machine: Machine) -> bool:
 
 def reach(setting: Setting, current: str) -> str:
     """The nearest value to `current` that satisfies the setting."""
-    if setting.rule == "exactly" or (setting.key in _BYTES_RATIO and current == "0"):
+    if setting.rule == "exactly" or (setting.key in BYTES_RATIO and current == "0"):
         return setting.value
     if satisfied(setting.rule, setting.value, current):
         return current
@@ -84,7 +80,7 @@ def _kept_by_partner(setting: Setting, machine: Machine) -> str:
     """The other one of a pair is in use and does as well, or a value of that kind may not be taken from it."""
     if not partner_holds(setting.key, machine.sysctls):
         return ""
-    ratio = _BYTES_RATIO.get(setting.key)
+    ratio = BYTES_RATIO.get(setting.key)
     if ratio is None:
         return "0: the amount itself is set, and stays"
     percent = machine.sysctls[ratio]
@@ -99,7 +95,7 @@ def _impossible(setting: Setting, want: str, machine: Machine) -> str:
         return f"{path} is read-only on this host"
     if machine.container and brought_by(setting.key):
         return f"only the machine may write it, not a {machine.container} container"
-    ratio = _BYTES_RATIO.get(setting.key)
+    ratio = BYTES_RATIO.get(setting.key)
     if ratio and machine.sysctls.get(setting.key) == "0" and machine.sysctls.get(ratio) == "0":
         return f"{ratio} is 0 too: the kernel has no way back to that"
     if setting.key == HUGE_PAGES and HUGE_PAGE_KIB not in machine.huge_page_sizes:
@@ -110,8 +106,8 @@ def _impossible(setting: Setting, want: str, machine: Machine) -> str:
 
 
 def _said(setting: Setting, want: str, current: str) -> str:
-    if setting.key in _BYTES_RATIO and current == "0":
-        return f"from a share of memory ({_BYTES_RATIO[setting.key]}) to {want}, lowered"
+    if setting.key in BYTES_RATIO and current == "0":
+        return f"from a share of memory ({BYTES_RATIO[setting.key]}) to {want}, lowered"
     change = f"from {current or 'nothing'} to {want}"
     if setting.rule == "at_least" and want != setting.value:
         return f"{change} (what the kernel has more of stays)"

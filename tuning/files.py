@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from tuning import interrupt_unit, sources, time_daemons
 from tuning.choices import Choices
+from tuning.clock import MOST_SECONDS
 from tuning.demand import Demand
 from tuning.machine import (
     CHRONY_FILE,
@@ -17,6 +19,7 @@ from tuning.machine import (
     Machine,
 )
 from tuning.planned import Planned
+from tuning.topology import Cores
 
 _HEAD: Final = "# Written by VeloZ's `make tune`; `make untune` takes it away. Changes here are overwritten.\n"
 # journald(5): the sum of all, room left for others, and how long.
@@ -28,13 +31,15 @@ MaxRetentionSec=1month
 RateLimitIntervalSec=30s
 RateLimitBurst=10000
 """
-# chrony.conf(5): a change of the clock of more than 10 ms is logged; its memory is never on disk.
-_CHRONY: Final = "logchange 0.01\n"
+# chrony.conf(5): a change of the clock by more is logged; its memory is never on disk.
+_CHRONY: Final = f"logchange {MOST_SECONDS:g}\n"
 _CHRONY_LOCKED: Final = "lock_all\n"
 
 
-def files(settings: Sequence[Planned], machine: Machine, demand: Demand, choices: Choices) -> dict[str, str]:
-    """By path; only those that have something to say. A container's clock is the machine's."""
+def files(
+    settings: Sequence[Planned], machine: Machine, demand: Demand, choices: Choices, cores: Cores
+) -> dict[str, str]:
+    """By path; only those that have something to say."""
     done = [one for one in settings if one.action == "set"]
     texts = {
         MODULES_FILE: "" if machine.container else "".join(f"{one.setting.key}\n" for one in settings if _loaded(one)),
@@ -42,7 +47,8 @@ def files(settings: Sequence[Planned], machine: Machine, demand: Demand, choices
         TMPFILES_FILE: "".join(_writes(done)),
         JOURNAL_FILE: _JOURNAL,
         LIMITS_FILE: _limits(demand),
-        CHRONY_FILE: "" if machine.container else _CHRONY + (_CHRONY_LOCKED if choices.level == "low_latency" else ""),
+        CHRONY_FILE: _chrony(choices) if time_daemons.by_chrony(machine, choices) else "",
+        **(interrupt_unit.files(settings, machine, cores, sources.IRQ) if choices.level == "low_latency" else {}),
     }
     return {path: _HEAD + text for path, text in texts.items() if text}
 
@@ -61,8 +67,12 @@ def _sysctls(done: Sequence[Planned]) -> Iterator[str]:
 def _writes(done: Sequence[Planned]) -> Iterator[str]:
     """tmpfiles.d(5): `w` writes to a file that is there, and to no other."""
     for one in done:
-        if one.setting.kind == "sysfs":
+        if one.setting.kind == "sysfs" and not interrupt_unit.bound_to_boot(one.setting.key):
             yield f"\n# {one.setting.reason}\n# {one.setting.source}\nw {one.setting.key} - - - - {one.want}\n"
+
+
+def _chrony(choices: Choices) -> str:
+    return _CHRONY + (_CHRONY_LOCKED if choices.level == "low_latency" else "")
 
 
 def _limits(demand: Demand) -> str:

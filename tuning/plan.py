@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tuning import computed, hardware
+from tuning import computed, hardware, time_daemons
 from tuning.choices import Choices
 from tuning.compose import Composed, beside, compose
 from tuning.deciding import decide, loadable
@@ -37,7 +37,9 @@ def plan(roles: Sequence[Role], machine: Machine, demand: Demand, choices: Choic
     settings = [decide(setting, machine, choices, loading) for setting in ordered]
     if choices.level == "low_latency":
         settings.extend(_unavailable(machine, cores))
-    return Plan(tuple(settings), files(settings, machine, demand, choices))
+    return Plan(
+        tuple(settings), files(settings, machine, demand, choices, cores), time_daemons.packages(machine, choices)
+    )
 
 
 def cores_of(roles: Sequence[Role], machine: Machine, demand: Demand) -> Cores:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from tuning.profile import Setting
+from tuning.rules import lowers
 
 # `set`: to `want`. `keep`: it is so already. `refused_lower`: the kernel has more, and keeps it. `unavailable`: not here.
 Action: TypeAlias = Literal["set", "keep", "refused_lower", "unavailable"]
+
+# Of these an amount in bytes is 0 where a share of memory counts instead: more than any amount of ours.
+BYTES_RATIO: Final = {
+    "vm.dirty_bytes": "vm.dirty_ratio",
+    "vm.dirty_background_bytes": "vm.dirty_background_ratio",
+}
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -21,9 +28,17 @@ class Planned(msgspec.Struct, frozen=True):
     action: Action
     why: str
 
+    @property
+    def lowers(self) -> bool:
+        """Whether less is set than there was. A range that widens and a list that grows lower nothing."""
+        if self.action != "set" or self.current is None or self.setting.rule in {"as_wide", "includes"}:
+            return False
+        return lowers(self.want, self.current) or (self.setting.key in BYTES_RATIO and self.current == "0")
+
 
 class Plan(msgspec.Struct, frozen=True):
-    """`settings` in the order in which they are written, modules first; `files`: texts by path."""
+    """`settings` in the order in which they are written, modules first; `files`: texts by path; `packages`: names, and why."""
 
     settings: tuple[Planned, ...]
     files: dict[str, str]
+    packages: dict[str, str] = {}

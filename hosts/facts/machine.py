@@ -8,6 +8,7 @@ from typing import Final
 
 from hosts.facts import parse
 from hosts.facts.reading import mounted_read_only
+from tuning.computed import MODULE
 from tuning.machine import Cpu, Interface, Machine
 
 _MOUNTS: Final = ("/sys", "/proc/sys")
@@ -32,12 +33,16 @@ def machine(reading: Mapping[str, Sequence[str]], files: dict[str, str | None]) 
         sysfs=parse.values(lines("sysfs")),
         modules=frozenset(lines("modules")) | frozenset(lines("builtin")),
         modules_available=bool(first("available")),
+        depends={MODULE: tuple(name for name in parse.depends(lines("depends")) if name != MODULE)},
         huge_page_sizes=tuple(sorted(_kib(name) for name in lines("huge"))),
         interfaces=tuple(
             Interface(*one) for one in parse.interfaces(lines("interfaces"), parse.interrupts(lines("interrupts")))
         ),
         files=files,
+        there=frozenset(lines("there")),
+        empty=frozenset(lines("empty")),
         read_only=mounted_read_only(lines("mounts"), _MOUNTS) | frozenset(lines("forbidden")),
+        clocks=frozenset(unit.partition(".service")[0] for unit in lines("clocks")),
     )
 
 

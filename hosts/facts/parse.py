@@ -6,7 +6,10 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable
+from pathlib import PurePosixPath
 from typing import NamedTuple
+
+from tuning.rules import chosen
 
 
 class Cpu(NamedTuple):
@@ -49,13 +52,7 @@ def cpus(lines: Iterable[str]) -> tuple[Cpu, ...]:
 def values(lines: Iterable[str]) -> dict[str, str]:
     """Of lines `path<TAB>value`; of a switch the word that holds."""
     pairs = (line.partition("\t") for line in lines)
-    return {path: chosen(one_spelling(value)) for path, tab, value in pairs if tab}
-
-
-def chosen(text: str) -> str:
-    """Of `always [madvise] never`: `madvise`."""
-    found = re.search(r"(?:^| )\[(\S+)\](?: |$)", text)
-    return found[1] if found else text
+    return {path: chosen(value) for path, tab, value in pairs if tab}
 
 
 def files(lines: Iterable[str]) -> dict[str, str]:
@@ -80,6 +77,14 @@ def interrupts(lines: Iterable[str]) -> dict[int, str]:
         if match:
             found[int(match[1])] = match[2]
     return found
+
+
+def depends(lines: Iterable[str]) -> tuple[str, ...]:
+    """Of `modprobe --show-depends`: names in the order of loading, the module itself last; what is built in is none."""
+    names = (
+        PurePosixPath(fields[1]).name for line in lines if len(fields := line.split()) > 1 and fields[0] == "insmod"
+    )
+    return tuple(name.partition(".ko")[0].replace("-", "_") for name in names)
 
 
 class Interface(NamedTuple):

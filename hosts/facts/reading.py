@@ -9,7 +9,10 @@ from typing import Final
 from pyinfra.api import FactBase
 
 from hosts.facts import sections
+from tuning import time_daemons
+from tuning.computed import MODULE
 
+_CLOCKS: Final = " ".join(f"'{unit}.service'" for unit in time_daemons.UNITS)
 _PARTS: Final[Mapping[str, str]] = {
     "kernel": "uname -r",
     "container": "systemd-detect-virt --container",
@@ -19,6 +22,11 @@ _PARTS: Final[Mapping[str, str]] = {
     "modules": "cut -d' ' -f1 /proc/modules",
     "builtin": "ls /sys/module",
     "available": '[ -d "/lib/modules/$(uname -r)" ] && echo yes',
+    "depends": f"modprobe --show-depends {MODULE}",
+    "clocks": (
+        f"{{ systemctl list-units --plain --no-legend --type=service --state=active {_CLOCKS}; "
+        f"systemctl list-unit-files --no-legend --state=enabled {_CLOCKS}; }} | cut -d' ' -f1 | sort -u"
+    ),
     "huge": "ls /sys/kernel/mm/hugepages",
     "interrupts": "cat /proc/interrupts",
     "forbidden": "find /proc/sys/net /proc/sys/vm /proc/sys/kernel /proc/sys/fs -type f ! -perm /222",
@@ -31,12 +39,18 @@ _PARTS: Final[Mapping[str, str]] = {
 
 
 class Reading(FactBase[dict[str, list[str]]]):
-    """Sections of lines. `patterns`: files below /sys, one value each; `files`: patterns of files, whole."""
+    """Sections of lines. `patterns`: files below /sys, one value each; `files`: patterns of files, whole.
 
-    def command(self, patterns: Sequence[str], files: Sequence[str]) -> str:
+    `places`: paths of which it is asked whether they are there, and whether they are empty folders.
+    """
+
+    def command(self, patterns: Sequence[str], files: Sequence[str], places: Sequence[str] = ()) -> str:
+        asked = " ".join(map(shlex.quote, places))
         return sections.script(
             {
                 **_PARTS,
+                "there": f'for p in {asked}; do {{ [ -e "$p" ] || [ -L "$p" ]; }} && echo "$p"; done',
+                "empty": f"find {asked} -maxdepth 0 -type d -empty" if places else "",
                 "sysfs": (
                     f'for f in {" ".join(patterns)}; do [ -f "$f" ] && '
                     'v=$(cat "$f") && printf "%s\\t%s\\n" "$f" "$(echo $v)"; done'
@@ -52,6 +66,17 @@ class Reading(FactBase[dict[str, list[str]]]):
 
     def process(self, output: list[str]) -> dict[str, list[str]]:
         return sections.split(output)
+
+
+class ModuleUsers(FactBase[dict[str, str]]):
+    """Of loaded modules: which other modules use each; empty where the kernel counts uses without a name, or none."""
+
+    def command(self) -> str:
+        return "cat /proc/modules 2>/dev/null || true"
+
+    def process(self, output: list[str]) -> dict[str, str]:
+        rows = [line.split() for line in output]
+        return {row[0]: ", ".join(filter(None, row[3].strip("-").split(","))) for row in rows if len(row) > 3}  # noqa: PLR2004
 
 
 def _glob(pattern: str) -> str:

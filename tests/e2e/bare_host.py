@@ -26,17 +26,18 @@ class BareHost(NamedTuple):
     address: str
     key: str
     known_hosts: Path
+    user: str = "root"
 
     @property
     def machine(self) -> Machine:
-        return Machine(address=self.address, key=self.key)
+        return Machine(address=self.address, user=self.user, key=self.key)
 
     @property
     def session(self) -> Session:
         return Session(self.machine)
 
     def ssh(self, command: str, *, check: bool = True, stdin: str = "") -> str:
-        """Standard output of a shell command there."""
+        """Standard output of a shell command there, of root's."""
         done = subprocess.run(
             [*_tool(), "ssh", self.name, command], check=False, capture_output=True, text=True, input=stdin
         )
@@ -50,7 +51,8 @@ class BareHost(NamedTuple):
 
     def environ(self) -> dict[str, str]:
         """Of a command that is to find this host."""
-        return {**os.environ, "HOST": f"root@{self.address}", "SSH_KEY": self.key, KNOWN_HOSTS: str(self.known_hosts)}
+        named = f"{self.user}@{self.address}"
+        return {**os.environ, "HOST": named, "SSH_KEY": self.key, KNOWN_HOSTS: str(self.known_hosts)}
 
 
 Making: TypeAlias = Callable[..., BareHost]

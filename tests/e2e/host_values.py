@@ -35,19 +35,40 @@ def sysctls(text: str) -> dict[str, str]:
     return {key: " ".join(value.split()) for key, equals, value in lines if equals and not _LIVING.fullmatch(key)}
 
 
+# Where anything of ours could be, but for /run/veloz-host, which a boot clears.
+_TREES: Final = "/etc /usr/local /var/lib/veloz /run/systemd/system /run/modules-load.d /run/veloz-interrupts"
+# The lists before the last change, as adduser keeps them.
+_BACKUP: Final = re.compile(r"(file|sum) /etc/(passwd|group|g?shadow|sub[ug]id)-")
+_DAEMONS: Final = "systemd-journald systemd-timesyncd chrony ssh"
+_STATE: Final = f"""
+find {_TREES} -xdev -printf 'file %p\t%y %m %u:%g %l\n' 2>/dev/null
+find /var/lib -maxdepth 1 -printf 'file %p\t%y %m\n'
+find {_TREES} -xdev -type f -exec sha256sum {{}} + 2>/dev/null | sed 's/^\\([0-9a-f]*\\)  \\(.*\\)/sum \2\t\1/'
+dpkg-query -W -f 'package ${{Package}}\t${{db:Status-Abbrev}} ${{Version}}\n'
+apt-mark showauto | sed 's/.*/automatic &\tyes/'
+systemctl list-unit-files --no-legend | sed 's/^\\([^ ]*\\) *\\(.*\\)/unit \1\t\2/'
+for d in {_DAEMONS}; do printf 'daemon %s\t%s\n' $d "$(systemctl is-active $d)"; done
+printf 'units on disk that systemd has not read\t%s\n' "$(systemctl show '*' -p NeedDaemonReload | grep -c yes)"
+printf 'modules\t%s\n' "$(cut -d' ' -f1 /proc/modules | sort | tr '\n' ' ')"
+"""
+
+
 def everything(host: BareHost) -> dict[str, str]:
-    """`sysctl -a`, the parts of /sys that tuning knows, loaded modules, and every file below /etc with its mode and sum."""
+    """What a host consists of where tuning could leave a trace.
+
+    `sysctl -a`, the parts of /sys that tuning knows, loaded modules, every file and folder with type, mode, owner and sum,
+    packages with their states and marks, unit files, and what systemd has of them.
+    """
     found = sysctls(host.ssh("sysctl -a 2>/dev/null"))
     command = f"find {_SYS} -type f -readable -size -65k -exec grep -Hm1 '' {{}} + 2>/dev/null"
     for line in host.ssh(command, check=False).splitlines():
         path, _, value = line.partition(":")
         if not _LIVING_SYS.fullmatch(path):
             found[path] = value
-    for line in host.ssh(
-        "find /etc -xdev -type f -exec sha256sum {} + ; find /etc -xdev -printf '%p %m %u %l\\n'"
-    ).splitlines():
-        found[f"file {line.split()[-1] if len(line.split()) == 2 else line.split()[0] + ' mode'}"] = line
-    found["modules"] = " ".join(sorted(host.ssh("cut -d' ' -f1 /proc/modules", check=False).split()))
+    for line in host.ssh(_STATE, check=False).splitlines():
+        key, _, value = line.partition("\t")
+        if not _BACKUP.fullmatch(key):
+            found[key] = value
     return found
 
 

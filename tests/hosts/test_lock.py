@@ -39,7 +39,7 @@ def host(client: Client) -> Any:  # noqa: ANN401 - as much of pyinfra's as is ne
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(lock, "STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setattr(lock, "RUN_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(lock, "_FILE", str(tmp_path / "state" / "lock"))
     return tmp_path / "state"
 

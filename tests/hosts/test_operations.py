@@ -2,6 +2,7 @@
 
 import base64
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ def nothing_to_do() -> None:
     operations.sysctl_set(key="vm.swappiness", value="1", have="1")
     operations.sysfs_set(path="/sys/x", value="1", have="1")
     operations.told(command="systemctl restart x", when=False)
+    operations.unfinished_gone(paths=())
+    operations.folders_gone(paths=())
 
 
 def test_where_it_is_so_already_nothing_runs() -> None:
@@ -86,3 +89,57 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:
     done = subprocess.run(["sh", "-c", command], input="no base64!", text=True, check=False, capture_output=True)
     assert done.returncode
     assert path.read_text() == "before"
+
+
+def ran_here(operation: Callable[[], object]) -> str:
+    """The one command of an operation, done by this machine's shell; its own words."""
+
+    def stage() -> None:
+        operation()
+
+    with fake_session({}) as session:
+        session.run(stage)
+    [(command, stdin)] = ran
+    return subprocess.run(["sh", "-c", command], input=stdin, text=True, check=True, capture_output=True).stderr
+
+
+def test_a_new_folders_name_is_on_the_disk_before_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "one/two/x.conf"
+    ran_here(lambda: operations.file_kept(path=str(path), text="a", have=None))
+    command = ran[0][0]
+    assert command.index(f"sync {tmp_path}/one/two {tmp_path}/one {tmp_path}") < command.index("base64")
+    assert (tmp_path / "one").stat().st_mode & 0o777 == 0o755
+
+
+def test_folders_that_were_made_go_but_for_those_that_somebody_uses(tmp_path: Path) -> None:
+    deep, used = tmp_path / "a/b/c", tmp_path / "used/d"
+    deep.mkdir(parents=True)
+    used.mkdir(parents=True)
+    (tmp_path / "used/theirs").touch()
+    paths = [str(one) for one in (deep, used, deep.parent, tmp_path / "a", tmp_path / "used", tmp_path / "gone")]
+    assert ran_here(lambda: operations.folders_gone(paths=paths)) == ""
+    assert sorted(str(one.relative_to(tmp_path)) for one in tmp_path.rglob("*")) == ["used", "used/theirs"]
+
+
+def test_what_is_forgotten_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "veloz/host/snapshot.json"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    (path.parent / ".snapshot.json.veloz-new").touch()
+    ran_here(lambda: operations.forgotten(path=str(path), paths=[str(path.parent), str(path.parent.parent)]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def module_m() -> None:
+    operations.module_gone(module="m", loaded=True)
+
+
+@pytest.mark.parametrize(("count", "unloads"), [("0", True), ("3", False), (None, False)])
+def test_a_module_that_is_used_or_gone_is_left_alone(tmp_path: Path, count: str | None, unloads: bool) -> None:  # noqa: FBT001
+    modules = tmp_path / "modules"
+    modules.write_text("other 1 0 - Live 0x0\n" + (f"m 1 {count} - Live 0x0\n" if count else ""))
+    with fake_session({}) as session:
+        session.run(module_m)
+    command = ran[0][0].replace("/proc/modules", str(modules)).replace("rmmod", "echo rmmod")
+    done = subprocess.run(["sh", "-c", command], text=True, check=True, capture_output=True)
+    assert done.stdout == ("rmmod m\n" if unloads else "")

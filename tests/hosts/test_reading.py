@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 from hosts.facts import machine, parse, sections
-from hosts.facts.reading import Reading, mounted_read_only
+from hosts.facts.reading import ModuleUsers, Reading, mounted_read_only
 
 
 def test_files_come_whole_and_a_mask_as_an_empty_one(tmp_path: Path) -> None:
@@ -49,6 +49,18 @@ hugepages-1048576kB
 eth0\trx-0 tx-0\t30
 ==veloz== interrupts
  30:  1 PCI eth0
+==veloz== depends
+insmod /lib/modules/6.1/kernel/net/ipv4/nf_defrag_ipv4.ko
+insmod /lib/modules/6.1/kernel/net/ipv6/nf-defrag-ipv6.ko.xz
+builtin libcrc32c
+insmod /lib/modules/6.1/kernel/net/netfilter/nf_conntrack.ko hashsize=1
+==veloz== clocks
+chrony.service
+phc2sys@eth0.service
+==veloz== there
+/etc/chrony
+==veloz== empty
+/etc/chrony
 ==veloz== forbidden
 /proc/sys/net/core/rmem_max
 ==veloz== mounts
@@ -59,9 +71,29 @@ eth0\trx-0 tx-0\t30
     assert made.modules == {"nf_conntrack", "loop"}
     assert made.huge_page_sizes == (2048, 1048576)
     assert made.interfaces[0].irqs == (30,)
+    assert made.depends == {"nf_conntrack": ("nf_defrag_ipv4", "nf_defrag_ipv6")}
+    assert made.clocks == {"chrony", "phc2sys@eth0"}
+    assert made.there == made.empty == {"/etc/chrony"}
     assert made.read_only == {"/sys", "/proc/sys/net/core/rmem_max"}
     assert not made.writable("/sys/kernel")
 
 
 def test_the_last_mount_counts() -> None:
     assert mounted_read_only(["/sys ro", "/sys rw,nosuid"], ("/sys",)) == frozenset()
+
+
+def test_what_is_there_and_what_is_empty_is_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full/x").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("nowhere")
+    places = [str(tmp_path / name) for name in ("empty", "full", "link", "none")]
+    command = Reading().command(patterns=(), files=(), places=places)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    found = Reading().process(done.stdout.splitlines())
+    assert found["there"] == places[:3]
+    assert found["empty"] == places[:1]
+
+
+def test_who_uses_a_module_is_known() -> None:
+    lines = ["nf_conntrack 1 2 nft_ct,nf_nat, Live 0x0", "nf_nat 1 1 - Live 0x0", "loop 1 0 - Live 0x0", ""]
+    assert ModuleUsers().process(lines) == {"nf_conntrack": "nft_ct, nf_nat", "nf_nat": "", "loop": ""}

@@ -118,6 +118,7 @@ def test_of_an_upload_that_breaks_pyinfras_own_words_are_told(monkeypatch: pytes
         raise OSError("size mismatch in put!  0 != 3")
 
     monkeypatch.setattr(FakeConnector, "put_file", full)
+
     def upload() -> None:
         files.put(name="a file", src=io.BytesIO(b"abc"), dest="/x", create_remote_dir=False)
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from hosts import latency, tuning_commands, tuning_stage
+from hosts import latency, survey, tuning_commands, tuning_packages, tuning_stage
+from hosts.facts.packages import Foreseen, Installed
 from hosts.inventory import Member, members
 from hosts.latency import Figures
 from hosts.session import Step
@@ -31,6 +32,7 @@ class Fake:
     have = "60"
     look = GOOD
     interrupted = False
+    needs = tuning_packages.Needed((), Foreseen(), Installed({}, frozenset(), frozenset()))
 
     def __init__(self, machine: Any, _told: Callable[[str], None] = print) -> None:  # noqa: ANN401
         self.name = machine.address
@@ -41,6 +43,10 @@ class Fake:
     def ask(self, question: object, *_more: object) -> object:
         if question is latency.measure:
             return FIGURES
+        if question is tuning_packages.needed:
+            return self.needs
+        if question is survey.remembered:
+            return Facts(), None
         planned = Planned(SETTING, "1", "60", "set", "why")
         return Survey(Facts(sysctls={"vm.swappiness": self.have}), None, Plan((planned,), {}))
 
@@ -77,6 +83,32 @@ def test_what_changed_is_told_with_the_figures_before_and_after() -> None:
     )
 
 
+@pytest.mark.parametrize("dry", [False, True])
+def test_what_is_lowered_is_said_with_from_to_and_why(capsys: pytest.CaptureFixture[str], dry: bool) -> None:  # noqa: FBT001
+    document = tune(dry=dry)
+    assert document["lowered"] == [{"what": "vm.swappiness", "from": "60", "to": "1", "why": SETTING.reason}]
+    assert document["settings"][0]["lowers"] is True
+    assert "vm.swappiness: lowered from 60 to 1: a reason of some length" in capsys.readouterr().err
+
+
+def test_what_was_lowered_before_is_not_said_again(fake: pytest.MonkeyPatch) -> None:
+    fake.setattr(Fake, "have", "1")
+    assert tune()["lowered"] == []
+
+
+def test_packages_are_shown_before_they_are_installed(
+    fake: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    foreseen = Foreseen(("chrony",), {"systemd-timesyncd": "252"}, ())
+    fake.setattr(Fake, "needs", tuning_packages.Needed(("chrony",), foreseen, Installed({}, frozenset(), frozenset())))
+    document = tune(dry=True)
+    assert document["diff"][:2] == ["-package systemd-timesyncd", "+package chrony"]
+    assert document["packages"] == {
+        "install": ["chrony"], "upgrade": [], "remove": ["systemd-timesyncd"], "refused": "",
+    }  # fmt: skip
+    assert "packages: to install chrony; to remove systemd-timesyncd" in capsys.readouterr().err
+
+
 def test_where_nothing_changes_nothing_is_measured(fake: pytest.MonkeyPatch) -> None:
     fake.setattr(Fake, "have", "1")
     document = tune()
@@ -102,4 +134,6 @@ def test_stopped_in_the_middle_it_says_how_to_go_on(fake: pytest.MonkeyPatch) ->
 
 
 def test_untune_of_a_host_that_is_not_tuned_is_no_failure() -> None:
-    assert tuning_commands.untune((MEMBER,), Output(machine=True)) == {"hosts": [{"host": "192.0.2.7", "changed": []}]}
+    assert tuning_commands.untune((MEMBER,), Output(machine=True)) == {
+        "hosts": [{"host": "192.0.2.7", "changed": [], "stays": []}]
+    }

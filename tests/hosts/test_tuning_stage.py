@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from hosts import changes, survey, tuning_stage
+from hosts import changes, survey, told, tuning_stage
 from hosts.facts import sections
 from hosts.inventory import members
+from hosts.packages import TOOLS
 from hosts.survey import SNAPSHOT
 from stacks.commands.failures import Failure
 from tests.hosts.fakes import Answers, fake_session, ran
 from tuning.machine import SYSCTL_FILE
+from tuning.snapshot import Snapshot
 
 [MEMBER] = members("192.0.2.7", roles="gateway")
 SYSCTLS = {"vm.swappiness": "60", "net.core.somaxconn": "128", "net.ipv4.tcp_keepalive_time": "7200"}
@@ -23,10 +25,11 @@ def answers(values: dict[str, str], files: dict[str, str]) -> Answers:
     said = {
         "kernel": ["6.1.0"], "container": ["docker"], "cpus": ["0,0,0,0,Y", "1,1,0,0,Y"], "memory": ["8000000"],
         "sysctls": [f"{key} = {value}" for key, value in values.items()], "mounts": ["/sys ro"],
+        "packages": [f"installed\t{name}\t1" for name in TOOLS],
         "files": [f"{path}\t{base64.b64encode(text.encode()).decode()}" for path, text in files.items()],
     }  # fmt: skip
     lines = [line for name, section in said.items() for line in (f"{sections._HEADING} {name}", *section)]
-    return {sections._HEADING: lines}
+    return {sections._HEADING: lines, f"cat {told.FILE}": files.get(told.FILE, "").splitlines()}
 
 
 def kept() -> Iterator[tuple[str, str]]:
@@ -55,7 +58,7 @@ def tuned() -> tuple[dict[str, str], dict[str, str]]:
         session.run(tuning_stage.apply, MEMBER)
     values = SYSCTLS | {one.setting.key: one.want for one in seen.plan.settings if one.action == "set"}
     [snapshot] = [text for command, text in kept() if SNAPSHOT in command]
-    return values, {**seen.plan.files, SNAPSHOT: snapshot}
+    return values, {**seen.plan.files, SNAPSHOT: snapshot, told.FILE: told.encode(MEMBER)}
 
 
 def test_a_second_run_has_nothing_to_do() -> None:
@@ -72,7 +75,7 @@ def test_undoing_gives_back_and_then_forgets() -> None:
     assert {"-net.core.somaxconn = 4096", "+net.core.somaxconn = 128"} <= set(lines)
     assert f"no file {SYSCTL_FILE}" in steps
     assert "sysctl vm.swappiness = 60" in steps
-    assert steps[-1] == "forget what was there"
+    assert steps[-2:] == ["forget what it is for", "forget what was there"]
 
 
 def test_a_host_that_is_not_tuned_has_nothing_to_undo() -> None:
@@ -101,3 +104,61 @@ def test_a_snapshot_that_is_damaged_stops_everything(files: dict[str, str], said
 def test_a_host_without_sysctl_is_told_what_to_install() -> None:
     with fake_session(answers({}, {})) as session, pytest.raises(Failure, match="install procps"):
         session.ask(survey.survey, MEMBER)
+
+
+CHRONY: Answers = {"apt-get": ["Remv systemd-timesyncd [252]", "Inst chrony (4.3)"]}
+
+
+def its_own(values: dict[str, str], files: dict[str, str], *installed: str) -> Answers:
+    """A machine of its own, without modules to load."""
+    found = answers(values, files)
+    lines = [line if line != "docker" else "none" for line in found[sections._HEADING]]
+    rows = [f"installed\t{name}\t252" for name in installed]
+    keeper = "chrony.service" if "chrony" in installed else "systemd-timesyncd.service"
+    lines[lines.index(f"{sections._HEADING} packages") + 1 : 0] = rows
+    return {sections._HEADING: [*lines, f"{sections._HEADING} clocks", keeper], **CHRONY}
+
+
+def test_what_apt_would_do_is_remembered_before_it_is_done() -> None:
+    with fake_session(its_own(SYSCTLS, {}, "systemd-timesyncd")) as session:
+        steps = [step.name for step in session.run(tuning_stage.apply, MEMBER) if step.changed]
+        assert steps.index("remember what is there") < steps.index("packages chrony")
+    _, text = next(kept())
+    assert json.loads(text)["packages"] == {
+        "installed": ["chrony"], "removed": {"systemd-timesyncd": "252"}, "automatic": [], "clocks": ["systemd-timesyncd"],
+    }  # fmt: skip
+
+
+def test_packages_come_back_when_all_else_is_and_before_it_is_forgotten() -> None:
+    with fake_session(its_own(SYSCTLS, {}, "systemd-timesyncd")) as session:
+        session.run(tuning_stage.apply, MEMBER)
+    _, snapshot = next(kept())
+    with fake_session(its_own(SYSCTLS, {SNAPSHOT: snapshot}, "chrony")) as session:
+        lines = session.ask(lambda host: list(survey.undoing(host)))
+        steps = [step.name for step in session.run(tuning_stage.undo) if step.changed]
+    assert {"-package chrony", "+package systemd-timesyncd"} <= set(lines)
+    assert steps[-2:] == ["packages as before", "forget what was there"]
+    command = ran[-2][0]
+    assert "back chrony systemd-timesyncd=252" in command
+
+
+def test_a_package_source_out_of_reach_stops_it_before_anything_is_changed() -> None:
+    silent = its_own(SYSCTLS, {}, "systemd-timesyncd") | {"apt-get": ["E: Unable to locate package chrony"]}
+    with fake_session(silent) as session, pytest.raises(Failure, match="chrony cannot be had: Unable to locate"):
+        session.run(tuning_stage.apply, MEMBER)
+    assert list(kept()) == []
+
+
+def test_what_a_loss_of_power_left_of_an_empty_state_folder_goes() -> None:
+    found = answers(SYSCTLS, {})
+    empty = [f"{sections._HEADING} empty", "/var/lib/veloz/host"]
+    with fake_session({sections._HEADING: [*found[sections._HEADING], *empty]}) as session:
+        [step] = session.run(tuning_stage.undo)
+    assert step.changed
+    assert "/var/lib/veloz/host /var/lib/veloz;" in ran[-1][0]
+
+
+def test_a_module_that_others_use_by_now_is_said_to_stay() -> None:
+    snapshot = Snapshot({}, {}, ("nf_conntrack", "nf_defrag_ipv4"), {})
+    with fake_session({"/proc/modules": ["nf_conntrack 1 2 nft_ct, Live 0x0"]}) as session:
+        assert session.ask(survey.stays, snapshot) == ["module nf_conntrack stays, with its values: nft_ct uses it"]

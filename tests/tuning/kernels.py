@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from tuning.machine import Cpu, Interface, Machine
+from tuning.machine import Cpu, Interface, Machine, folders
 from tuning.pairs import PARTNERS
 from tuning.plan import Plan
 from tuning.rules import chosen
@@ -85,6 +85,9 @@ def host(sysctls: Mapping[str, str] | None = None) -> Machine:
             "/proc/irq/31/smp_affinity_list": "0",
         },
         modules_available=True,
+        depends={"nf_conntrack": ("nf_defrag_ipv6", "libcrc32c", "nf_defrag_ipv4")},
+        there=frozenset({"/etc", "/etc/sysctl.d", "/etc/systemd", "/etc/security", "/usr", "/usr/local"}),
+        clocks=frozenset({"systemd-timesyncd"}),
         huge_page_sizes=(2048, 1048576),
         interfaces=(Interface("eth0", 1, 1, (30, 31)), Interface("lo", 1, 1)),
         files={"/etc/sysctl.d/99-sysctl.conf": "# kernel.domainname = example.com\n"},
@@ -114,15 +117,18 @@ def applied(plan: Plan, machine: Machine, steps: int | None = None) -> Machine:
         key = one.setting.key
         if one.setting.kind == "module":
             if key not in modules:
-                modules.add(key)
+                modules |= {key, *machine.depends.get(key, ())}
                 sysctls |= _CONNTRACK
         elif one.setting.kind == "sysfs":
             sysfs[key] = one.want
         else:
             write(sysctls, key, one.want)
     left = None if steps is None else max(0, steps - len(writes))
-    files |= dict(list(plan.files.items())[:left])
-    return msgspec.structs.replace(machine, sysctls=sysctls, sysfs=sysfs, modules=frozenset(modules), files=files)
+    written = dict(list(plan.files.items())[:left])
+    there = machine.there | set(folders(written))
+    return msgspec.structs.replace(
+        machine, sysctls=sysctls, sysfs=sysfs, modules=frozenset(modules), files=files | written, there=there
+    )
 
 
 def undone(undo: Undo, machine: Machine) -> Machine:
@@ -137,6 +143,7 @@ def undone(undo: Undo, machine: Machine) -> Machine:
         sysfs=machine.sysfs | undo.sysfs,
         modules=machine.modules - set(undo.modules),
         files=machine.files | undo.files,
+        there=machine.there - set(undo.folders) - set(undo.unfinished),
     )
 
 
@@ -150,5 +157,6 @@ def _plain(machine: Machine) -> Sequence[object]:
         machine.sysctls,
         {path: chosen(value) for path, value in machine.sysfs.items()},
         machine.modules,
+        machine.there,
         {path: text for path, text in machine.files.items() if text is not None},
     )

@@ -40,7 +40,7 @@ def planned(machine: Machine, key: str, choices: Choices | None = None, demand: 
         ("vm.overcommit_memory", "0", "1", "set"),
         ("vm.dirty_bytes", "0", "536870912", "set"),
         ("vm.dirty_bytes", "1048576", "1048576", "keep"),
-        ("vm.nr_hugepages", "0", "546", "set"),
+        ("vm.nr_hugepages", "0", "550", "set"),
         ("vm.nr_hugepages", "1024", "1024", "refused_lower"),
         ("net.core.somaxconn", "4096", "8192", "set"),
     ],
@@ -52,6 +52,30 @@ def test_a_value_is_raised_and_never_taken_away(key: str, current: str, want: st
 
 def test_what_is_lowered_says_from_where() -> None:
     assert planned(host(), "net.ipv4.tcp_keepalive_time").why.startswith("from 7200 to 60, lowered")
+
+
+@pytest.mark.parametrize(
+    ("key", "current", "lowers"),
+    [
+        ("net.ipv4.tcp_keepalive_time", "7200", True),
+        ("net.ipv4.tcp_keepalive_time", "30", False),  # kept
+        ("kernel.sched_autogroup_enabled", "1", True),
+        ("vm.overcommit_memory", "0", False),
+        ("vm.dirty_bytes", "0", True),  # a share of memory before
+        ("net.ipv4.ip_local_port_range", "32768 60999", False),  # wider
+        ("net.core.rmem_max", "212992", False),
+        ("net.core.rmem_max", "33554432", False),  # refused
+    ],
+)
+def test_what_is_lowered_is_known_whatever_its_rule(key: str, current: str, lowers: bool) -> None:  # noqa: FBT001 - a case
+    assert planned(host({key: current}), key).lowers == lowers
+
+
+def test_what_is_lowered_because_it_may_be_is_known_and_so_is_a_switch() -> None:
+    may = Choices(may_lower=("net.core.rmem_max",))
+    assert planned(host({"net.core.rmem_max": "33554432"}), "net.core.rmem_max", may).lowers
+    assert planned(host(), "/sys/kernel/mm/transparent_hugepage/enabled").lowers
+    assert not planned(host(), "nf_conntrack").lowers
 
 
 def test_a_value_that_would_lower_the_kernels_is_reported_with_both() -> None:
@@ -83,7 +107,7 @@ def test_fast_open_is_left_alone_unless_asked_for() -> None:
     [
         (Demand(), None, None),
         (Demand(engine_huge_mib=5), None, "3"),
-        (Demand(shared_buffers_mib=1000), None, "533"),
+        (Demand(shared_buffers_mib=1000), None, "537"),
         (Demand(), 1024, "1024"),
         (Demand(shared_buffers_mib=1000), 0, None),
     ],
