@@ -34,6 +34,7 @@ print(seen)
 _CUT_OFF: Final = """
 import io, json, os, re, subprocess, sys
 from hosts import inventory, provisioning, session
+from stacks.commands.failures import Failure
 from stacks.commands.output import Output
 
 past, long, every, seconds, then = json.loads(sys.argv[1])
@@ -56,8 +57,12 @@ def start(self, state, key):
 provisioning._prepare, session._Teller.operation_start = lambda *_, **more: [], start
 output = Output(machine=True)
 output.console.file = io.StringIO()
-provisioning.provision(inventory.members(os.environ["HOST"], os.environ["SSH_KEY"]), output)
-print("")
+try:
+    provisioning.provision(inventory.members(os.environ["HOST"], os.environ["SSH_KEY"]), output)
+    print("")
+except Failure as error:
+    print(error, file=sys.stderr)
+    sys.exit(4 if there else 3)
 """
 
 
@@ -108,6 +113,5 @@ def cut_off(
         [sys.executable, "-c", _CUT_OFF, told],
         check=False, capture_output=True, text=True, env=host.environ(), timeout=900,
     )  # fmt: skip
-    ended = done.stderr.strip().rpartition("\n")[2]
-    assert done.returncode in (0, -9) or (then and ended.startswith("stacks.commands.failures.Failure: ")), done.stderr
+    assert done.returncode in ((0, 4) if then else (0, -9)), f"{done.stdout}{done.stderr}"
     return done.stdout.removesuffix("\n").split("\n")
