@@ -14,7 +14,7 @@ from tests.e2e.host_values import differences, everything, machine_put_back
 from tests.faults.scale import Figure
 from tuning.pairs import PARTNERS
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = pytest.mark.timeout(3600)
 OURS = "/etc/sysctl.d/99-veloz.conf"
 # Of the kills, failures and changes: each, or every so many on a machine that is busy or small.
 EVERY = int(os.environ.get("VELOZ_E2E_EVERY", "1"))
