@@ -145,8 +145,7 @@ provision: $(VENV)/.deploy ## a bare host until it serves: packages, tuning, fir
 # One at a time: they share a Docker daemon and a cluster. What the machine has not is named and skipped.
 E2E = tests/e2e/test_images.py tests/e2e/test_single_up.py tests/e2e/test_compose_up.py tests/e2e/test_kubernetes_up.py
 # Bare hosts are made by the command that VELOZ_E2E_HOST names (tests/e2e/bare_host.py); VELOZ_E2E_EVERY=8 takes every eighth step.
-E2E += tests/e2e/test_host_tuning.py tests/e2e/test_host_native.py tests/e2e/test_host_docker.py \
-	tests/e2e/test_host_firewall.py tests/e2e/test_host_firewall_docker.py tests/e2e/test_host_firewall_verify.py
+E2E += $(sort $(wildcard tests/e2e/test_host_*.py))
 .PHONY: e2e
 e2e: $(VENV)/.test ## images and deployments for real, on Docker and a cluster where there are; says what is missing
 	VELOZ_E2E=1 $(BIN)/python -m pytest -n 0 $(E2E) $(ARGS)

@@ -13,9 +13,15 @@ cli = typer.Typer(help="Bare hosts.", no_args_is_help=True, pretty_exceptions_en
 HostName = Annotated[
     str, typer.Option("--host", "-H", envvar="HOST", help="[user@]address[:port]; else all of the stack's")
 ]
-Key = Annotated[str, typer.Option("--key", envvar="SSH_KEY", help="file of the private key")]
+Key = Annotated[
+    str,
+    typer.Option("--key", envvar="SSH_KEY", help="file of the private key; for hosts of the stack that name none too"),
+]
 Roles = Annotated[
-    str, typer.Option("--roles", envvar="ROLES", help="what the host is for, e.g. gateway,engine; else everything")
+    str,
+    typer.Option(
+        "--roles", envvar="ROLES", help="what the host that is named is for, e.g. gateway,engine; else everything"
+    ),
 ]
 StackName = Annotated[str, typer.Option("--stack", "-s", envvar="STACK", help="the stack file with the description")]
 Dry = Annotated[bool, typer.Option("--dry-run", envvar="DRY", help="show what would change, change nothing")]
@@ -52,7 +58,8 @@ def verify(
     """Read every value back with other tools: want, have, verdict."""
     from hosts import inventory, verifying  # noqa: PLC0415
 
-    run(machine, lambda output: verifying.verify(inventory.members(host, key, roles, stack), output, only))
+    said = {"roles": bool(roles), "stack": bool(stack) or not host}
+    run(machine, lambda output: verifying.verify(inventory.members(host, key, roles, stack), output, only, **said))
 
 
 @cli.command()

@@ -8,7 +8,7 @@ from hosts.inventory import Member
 from stacks import edge, ports
 from stacks.balancer import most_connections
 from stacks.gateway_settings import gateway_settings
-from stacks.stores import postgres_arguments
+from stacks.stores import postgres_settings
 from tuning.demand import Demand
 
 
@@ -22,6 +22,7 @@ def of(member: Member) -> Demand:
         open_files=spec.limits.open_files,
         ports=tuple(sorted(set(_ports(member)))),
         shared_buffers_mib=_shared_buffers(member),
+        postgres_connections=spec.postgres.max_connections if "postgres" in roles else 0,
         backlog=gateway_settings(spec).backlog,
     )
 
@@ -53,8 +54,7 @@ def _ports(member: Member) -> Iterator[int]:
 
 
 def _shared_buffers(member: Member) -> int:
-    """MiB, as the container is told. The distribution's own server keeps what its package says, and takes no huge pages."""
-    if "postgres" not in member.machine.roles or member.spec.hosts.install != "docker":
+    """MiB, as the server is told, in a container or by its file in conf.d."""
+    if "postgres" not in member.machine.roles or member.spec.postgres.store != "deployed":
         return 0
-    told = dict(word.split("=", 1) for word in postgres_arguments(member.spec) if "=" in word)
-    return int(told["shared_buffers"].removesuffix("MB"))
+    return int(postgres_settings(member.spec)["shared_buffers"].removesuffix("MB"))

@@ -9,11 +9,12 @@ from typing import Final, NamedTuple
 
 from pyinfra import host
 from pyinfra.api import FactBase
-from pyinfra.operations import apt, files, server, systemd
+from pyinfra.operations import files, server, systemd
 
 from hosts import docker_daemon
 from hosts.docker_daemon import FILE, OURS, Merged
 from hosts.inventory import Member
+from hosts.packages import installed
 
 _SCRIPT: Final = Path(__file__).parent / "on_host" / "docker_daemon.sh"
 _STATE: Final = "/var/lib/veloz/host"
@@ -55,13 +56,7 @@ class EngineFiles(FactBase[Engine]):
 def packages(member: Member) -> None:
     """The distribution's engine."""
     del member
-    apt.packages(
-        name="packages of Docker",
-        packages=["docker.io", "iptables", "apparmor"],
-        update=True,
-        cache_time=3600,
-        no_recommends=True,
-    )
+    installed(("docker.io", "iptables", "apparmor"), "packages of Docker")
 
 
 def merged(member: Member, engine: Engine) -> Merged:

@@ -10,18 +10,23 @@ import msgspec
 from pyinfra.api import FactBase
 from typing_extensions import override
 
-from hosts import docker_user
-from hosts.docker_user import CHAIN, FAMILIES, FILES, HOOK, Family, Kernel
+from hosts import docker_ports
+from hosts.docker_ports import FAMILIES, FILES, Family, Kernel
 from hosts.ufw import Added, parse
 
 STATE: Final = "/var/lib/veloz/host/firewall"
 _MARK: Final = "@@veloz "
+# Services that empty the kernel's tables when they start; at boot that is before or after ufw, as it happens.
+_RIVALS: Final = ("firewalld", "nftables", "netfilter-persistent")
 _BRIDGES: Final = "/sys/class/net/br-*/bridge"
 _TOOLS: Final[dict[Family, str]] = {4: "iptables", 6: "ip6tables"}
 
 
 class Firewall(msgspec.Struct, frozen=True):
-    """`running`: the kernel has ufw's rules. `blocks`: of after.rules, as they are. `defaults`: of ufw's two files."""
+    """`running`: the kernel has ufw's rules. `blocks`: of after.rules, as they are. `defaults`: of ufw's two files.
+
+    `rivals`: other firewalls that run or start at boot.
+    """
 
     installed: bool = False
     running: bool = False
@@ -35,7 +40,7 @@ class Firewall(msgspec.Struct, frozen=True):
     armed: bool = False
     original: bool = False
     original_added: tuple[Added, ...] = ()
-    firewalld: bool = False
+    rivals: tuple[str, ...] = ()
 
 
 class FirewallFact(FactBase[Firewall]):
@@ -56,12 +61,12 @@ class FirewallFact(FactBase[Firewall]):
             "armed": f"ls -d {STATE}/armed",
             "original": f"ls -d {STATE}/original",
             "original_added": f"cat {STATE}/original/added",
-            "firewalld": "systemctl is-active -q firewalld && echo yes",
+            "rivals": f"for s in {' '.join(_RIVALS)}; do "
+            "if systemctl is-active -q $s || systemctl is-enabled -q $s; then echo $s; fi; done",
         }
         for family in FAMILIES:
-            parts[f"block{family}"] = f"sed -n '/^{docker_user.BEGIN}$/,/^{docker_user.END}$/p' {FILES[family]}"
-            parts[f"hook{family}"] = f"{_TOOLS[family]} -S {HOOK}"
-            parts[f"chain{family}"] = f"{_TOOLS[family]} -S {CHAIN}"
+            parts[f"block{family}"] = f"sed -n '/^{docker_ports.BEGIN}$/,/^{docker_ports.END}$/p' {FILES[family]}"
+            parts[f"docker_user{family}"] = f"{_TOOLS[family]} -S DOCKER-USER"
             # Asking for a table makes it; so all that there is.
             parts[f"security{family}"] = f"{_TOOLS[family]}-save | sed -n '/^[*]security/,/^COMMIT/p'"
         asked = (f"echo '{_MARK}{name}'; ({command}) 2>/dev/null" for name, command in parts.items())
@@ -101,7 +106,7 @@ def read(output: Iterable[str]) -> Firewall:
     resolved: dict[str, tuple[str, ...]] = {}
     for name, address in dict.fromkeys(tuple(line.split()) for line in said("resolved")):
         resolved[name] = (*resolved.get(name, ()), address)
-    bridges = tuple(name for name in said("bridges") if not docker_user.of_docker(name))
+    bridges = tuple(name for name in said("bridges") if not docker_ports.of_docker(name))
     return Firewall(
         installed=bool(said("installed")),
         running=bool(said("running")),
@@ -111,9 +116,8 @@ def read(output: Iterable[str]) -> Firewall:
         blocks={family: "".join(f"{line}\n" for line in said(f"block{family}")) for family in FAMILIES},
         kernel={
             family: Kernel(
-                hook=tuple(said(f"hook{family}")),
-                chain=tuple(said(f"chain{family}")),
                 security=tuple(said(f"security{family}")),
+                docker_user=tuple(said(f"docker_user{family}")),
                 bridges=bridges,
             )
             for family in FAMILIES
@@ -123,7 +127,7 @@ def read(output: Iterable[str]) -> Firewall:
         armed=bool(said("armed")),
         original=bool(said("original")),
         original_added=parse("\n".join(said("original_added"))),
-        firewalld=bool(said("firewalld")),
+        rivals=tuple(said("rivals")),
     )
 
 

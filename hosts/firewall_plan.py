@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from hosts import docker_user, ufw
-from hosts.docker_user import BEGIN, END, FAMILIES, FILES, Family, Kernel
+from hosts import docker_ports, foreign_rules, ufw
+from hosts.docker_ports import BEGIN, END, FAMILIES, FILES, Family, Kernel
 from hosts.firewall_facts import STATE, Firewall
 from hosts.ufw import Change, Rule
 from stacks.commands.failures import Failure
@@ -69,14 +69,14 @@ def ssh_ports(rules: Sequence[Rule]) -> tuple[int, ...]:
 
 
 def wanted_block(rules: Sequence[Rule], found: Firewall, family: Family) -> str:
-    return docker_user.block(rules, found.kernel.get(family, Kernel()), family, ssh_ports(rules))
+    return docker_ports.block(rules, found.kernel.get(family, Kernel()), family, ssh_ports(rules))
 
 
 def _possible(found: Firewall) -> None:
-    if found.firewalld:
+    if found.rivals:
         raise Failure(
-            "firewalld is active, and two firewalls on a host undo each other; "
-            "stop and disable it first, with a way in that does not need it"
+            f"{' and '.join(found.rivals)}: active or started at boot, and two firewalls on a host undo each other; "
+            f"first say there: systemctl disable --now {' '.join(found.rivals)}, with a way in that does not need it"
         )
     for family, text in found.blocks.items():
         if text and not text.endswith(f"{END}\n"):
@@ -126,8 +126,22 @@ def _running(found: Firewall, *, load: bool) -> Iterator[Change]:
 
 def _loaded(rules: Sequence[Rule], found: Firewall) -> bool:
     return all(
-        docker_user.loaded(rules, found.kernel.get(family, Kernel()), family, ssh_ports(rules)) for family in FAMILIES
+        docker_ports.loaded(rules, found.kernel.get(family, Kernel()), family, ssh_ports(rules)) for family in FAMILIES
     )
+
+
+def _others(kernel: Kernel, where: str) -> Iterator[str]:
+    for rule in kernel.foreign:
+        if missing := foreign_rules.needs(rule):
+            yield (
+                f"kept, but only until ufw is loaded anew or the host boots: {rule} ({where}, table security); "
+                f"it needs {missing}, which may not be there then, so whoever made the rule has to add it again"
+            )
+        else:
+            yield f"kept, somebody else's rule: {rule} ({where}, table security)"
+    for rule in kernel.docker_user:
+        if rule.startswith("-A ") and foreign_rules.accepts(rule):
+            yield f"{rule} ({where}): somebody else's rule; it opens nothing that the description does not open"
 
 
 def _notes(rules: Sequence[Rule], found: Firewall, difference: ufw.Difference) -> Iterator[str]:
@@ -136,8 +150,6 @@ def _notes(rules: Sequence[Rule], found: Firewall, difference: ufw.Difference) -
     for line in difference.foreign:
         yield f"kept, somebody else's rule: ufw {line.arguments}" + (f" ({line.comment})" if line.comment else "")
     for family in FAMILIES:
-        kernel = found.kernel.get(family, Kernel())
-        for rule in kernel.foreign:
-            yield f"kept, somebody else's rule: {rule} (IPv{family})"
+        yield from _others(found.kernel.get(family, Kernel()), f"IPv{family}")
     if not any(rule.first and "management" in rule.why for rule in rules):
         yield "hosts.management names no network: SSH is open to the administrator's address of this run alone"

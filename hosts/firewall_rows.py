@@ -9,8 +9,8 @@ from typing import Final, Literal
 from pyinfra.api import FactBase
 from typing_extensions import override
 
-from hosts import docker_user, firewall_plan, firewalling, reachable, ufw
-from hosts.docker_user import FAMILIES, FILES, Kernel
+from hosts import docker_ports, firewall_plan, firewalling, reachable, ufw
+from hosts.docker_ports import FAMILIES, FILES, Kernel
 from hosts.firewall_facts import Firewall
 from hosts.inventory import Member
 from hosts.session import Session
@@ -61,6 +61,8 @@ def inside(rules: Sequence[Rule], found: Firewall) -> Iterator[Row]:
     """What the host says, against the description."""
     running = found.running and found.defaults.get("ENABLED") == "yes" and found.at_boot
     yield _row("firewall", "running, at boot", "so" if running else "not so", running)
+    for name in found.rivals:
+        yield _row(f"{name}, another firewall", "off", "active or started at boot", well=False)
     for name, (want, _) in firewall_plan.DEFAULTS.items():
         have = found.defaults.get(name, "unset")
         yield _row(f"ufw {name}", want, have, have == want)
@@ -78,8 +80,9 @@ def inside(rules: Sequence[Rule], found: Firewall) -> Iterator[Row]:
         kernel = found.kernel.get(family, Kernel())
         same = found.blocks.get(family, "") == firewall_plan.wanted_block(rules, found, family)
         yield _row(f"{FILES[family]}: Docker's ports", "as the rules", "so" if same else "not so", same)
-        loaded = docker_user.loaded(rules, kernel, family, firewall_plan.ssh_ports(rules))
-        yield _row(f"{docker_user.HOOK}, IPv{family}", "as the rules", "so" if loaded else "not so", loaded)
+        loaded = docker_ports.loaded(rules, kernel, family, firewall_plan.ssh_ports(rules))
+        have = f"passed by: {'; '.join(kernel.ahead)}" if kernel.ahead else "so" if loaded else "not so"
+        yield _row(f"Docker's ports, IPv{family}", "as the rules", have, loaded)
     yield _row("the way back", "not armed", "armed" if found.armed else "not armed", not found.armed)
 
 

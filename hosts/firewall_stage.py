@@ -6,10 +6,11 @@ import io
 from pathlib import Path
 from typing import Final
 
-from pyinfra.operations import apt, files, server
+from pyinfra.operations import files, server
 
 from hosts.firewall_facts import STATE
 from hosts.firewall_plan import GUARD, Plan
+from hosts.packages import installed
 
 # A wrong rule is undone after this and what undoing takes, a second; the promise is 30.
 REVERT_SECONDS: Final = 24
@@ -19,7 +20,7 @@ _COMMANDS: Final = f"{STATE}/commands.sh"
 
 def install() -> None:
     """ufw, which changes nothing until it is switched on."""
-    apt.packages(name="firewall: install ufw", packages=["ufw"], no_recommends=True, update=True, cache_time=3600)
+    installed(("ufw",), "firewall: install ufw")
 
 
 def arm(plan: Plan) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from hosts.target import parse
+from hosts.target import key_file, parse
 from stacks.commands.failures import Failure
 from stacks.document import STACKS, load, read_stack
 from stacks.machines import Machine
@@ -28,14 +28,25 @@ class Member(NamedTuple):
 
 
 def members(host: str = "", key: str = "", roles: str = "", stack: str = "") -> tuple[Member, ...]:
-    """Of the command line; the description's defaults where there is no stack. Raises Failure."""
+    """Of the command line; the description's defaults where there is no stack. Raises Failure.
+
+    `key` is also of all machines of the stack file that name none; `roles` are of `host` alone.
+    """
     if not host:
-        spec = _spec(stack)
+        if roles:
+            raise Failure(
+                f"ROLES = {roles!r}: says what the host that HOST names is for; name it too (HOST=…), or leave ROLES out: "
+                "then hosts.machines[].roles of the stack file count"
+            )
+        usual_key, spec = key_file(key), _spec(stack)
         if not spec.hosts.machines:
             raise Failure(
                 "HOST is not given and the stack file names no hosts.machines; say HOST=[user@]address, or STACK=… with hosts"
             )
-        return tuple(Member(machine, spec) for machine in spec.hosts.machines)
+        return tuple(
+            Member(msgspec.structs.replace(machine, key=machine.key or usual_key), spec)
+            for machine in spec.hosts.machines
+        )
     named = parse(host, key=key, roles=roles)
     spec = _spec(stack, named.address)
     for machine in spec.hosts.machines:

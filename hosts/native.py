@@ -6,7 +6,7 @@ reached by sockets and know their callers by the kernel's word: there is no pass
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,6 +16,7 @@ from hosts.inventory import Member
 from stacks import edge, names, ports, stores
 from stacks.balancer import TEMPLATES, Balancer, Kind, Version, render
 from stacks.commands.failures import Failure
+from stacks.commands.findings import Finding
 from stacks.environment import SECRETS_DIR, clustered, variables
 from stacks.spec import Deployment
 
@@ -43,6 +44,16 @@ def refuse(members: Sequence[Member]) -> None:
                 raise Failure(
                     f"{what}.store = {store}: a native install has the stores on its own host; leave {what}.store out"
                 )
+
+
+def findings(spec: Deployment, there: str) -> Iterator[Finding]:
+    """`there`: the name of the deployment that the host has; empty for none."""
+    if there and there != spec.name:
+        yield Finding(
+            "deployment", spec.name, there, "refused",
+            f"A host serves one deployment: take another one, or write name: {there}. To make this one's what it has, its data "
+            f"and keys too, remove {places.DEPLOYMENT} there.",
+        )  # fmt: skip
 
 
 def local(spec: Deployment) -> Deployment:

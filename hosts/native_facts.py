@@ -14,7 +14,7 @@ from hosts import native, places
 from stacks import names, ports
 
 _ASK: Final = (
-    "SELECT 'checksums', current_setting('data_checksums') "
+    "SELECT 'running', 'on' "
     "UNION ALL SELECT 'role', 'on' FROM pg_roles WHERE rolname = '{role}' "
     "UNION ALL SELECT 'database', 'on' FROM pg_database WHERE datname = '{database}'"
 )
@@ -33,9 +33,11 @@ class Text(FactBase[str]):
 
 
 class Postgres(NamedTuple):
-    """`cluster` is `15/main`; empty: none listens where gateways look for it."""
+    """`cluster` is `15/main`; empty: none is made for the usual port. Of one that is down, `role` and `database` are False."""
 
     cluster: str = ""
+    data: str = ""
+    running: bool = False
     checksums: bool = False
     role: bool = False
     database: bool = False
@@ -46,19 +48,23 @@ class Postgres(NamedTuple):
 
 
 class PostgresState(FactBase[Postgres]):
-    """Of the distribution's cluster at the usual port."""
+    """Of the distribution's cluster at the usual port, whether it runs or not: checksums by its control file."""
 
     def command(self) -> str:
         ask = _ASK.format(role=places.USER, database=names.DATABASE)
+        control = "LC_ALL=C /usr/lib/postgresql/$version/bin/pg_controldata -D $data 2>/dev/null"
         return (
-            f'pg_lsclusters --no-header 2>/dev/null | awk \'$3 == {ports.POSTGRES} {{print "cluster|" $1 "/" $2}}\'; '
+            f"pg_lsclusters --no-header 2>/dev/null | awk '$3 == {ports.POSTGRES} {{print $1, $2, $6}}' | "
+            "while read -r version name data; do "
+            'echo "cluster|$version/$name"; echo "data|$data"; '
+            f"{control} | awk '/^Data page checksum version:/ && $NF > 0 {{print \"checksums|on\"}}'; done; "
             f"cd / && runuser -u postgres -- psql -p {ports.POSTGRES} -AXtq -c {shlex.quote(ask)} 2>/dev/null || true"
         )
 
     def process(self, output: list[str]) -> Postgres:
         said = dict(line.split("|", 1) for line in output if "|" in line)
-        on = {name: said.get(name) == "on" for name in ("checksums", "role", "database")}
-        return Postgres(said.get("cluster", ""), **on)
+        on = {name: said.get(name) == "on" for name in ("running", "checksums", "role", "database")}
+        return Postgres(said.get("cluster", ""), said.get("data", ""), **on)
 
     @staticmethod
     def default() -> Postgres:
@@ -66,14 +72,19 @@ class PostgresState(FactBase[Postgres]):
 
 
 class Older(FactBase[bool]):
-    """Whether a unit runs since before a file was written: it has not read it."""
+    """Whether a unit does not run, or runs since before a file was written: it has not read it."""
 
     def command(self, unit: str, path: str) -> str:
-        since = f'$(date -d "$(systemctl show -p ActiveEnterTimestamp --value {shlex.quote(unit)})" +%s)'
-        return f"[ -e {shlex.quote(path)} ] && [ $(stat -c %Y {shlex.quote(path)}) -gt {since} ] && echo older || true"
+        asked, written = shlex.quote(unit), shlex.quote(path)
+        # Both in microseconds: a run may be cut off in the second in which it began.
+        show = f"systemctl show --timestamp=us+utc -p ActiveEnterTimestamp --value {asked}"
+        return (
+            f"systemctl is-active -q {asked} || echo older; [ -e {written} ] && "
+            f'[ "$(stat -c %.6Y {written} | tr -d .)" -gt "$(date -d "$({show})" +%s%6N)" ] && echo older || true'
+        )
 
     def process(self, output: list[str]) -> bool:
-        return output == ["older"]
+        return "older" in output
 
     @staticmethod
     def default() -> bool:
@@ -235,6 +246,13 @@ class CertificateState(FactBase[Certificate]):
     @staticmethod
     def default() -> Certificate:
         return Certificate()
+
+
+class Deployed(Text):
+    """The name of the deployment that the host has."""
+
+    def command(self) -> str:
+        return f"cat {places.DEPLOYMENT} 2>/dev/null || true"
 
 
 class Authority(Text):

@@ -31,6 +31,7 @@ def stages(member: Member, made: Bundle, cpus: Cpus) -> Iterator[Stage]:
     yield Stage("packages of the system", partial(native_stage.packages, member))
     yield Stage("users and directories", partial(native_stage.users, member))
     yield Stage("PostgreSQL and Redis", partial(native_stage.stores, member))
+    yield Stage("its database", partial(native_stage.database, member))
     yield Stage(f"release {made.release}", partial(native_stage.program, member, made))
     yield Stage("secrets and certificate", partial(native_stage.secrets, member, made.release, mine))
     yield Stage("units and configuration", partial(native_stage.configuration, member, made.release, cpus))

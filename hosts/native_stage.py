@@ -8,11 +8,11 @@ from __future__ import annotations
 import io
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 from pyinfra import host
 from pyinfra.api.operation import OperationMeta
-from pyinfra.operations import apt, files, server, systemd
-from pyinfra.operations.util import any_changed
+from pyinfra.operations import files, server, systemd
 
 from hosts import native, places, units
 from hosts.bundle import Bundle
@@ -30,6 +30,7 @@ from hosts.native_facts import (
     Units,
     Version,
 )
+from hosts.packages import installed
 from hosts.provided import Provided
 from stacks import edge, names
 from stacks.commands import certificates
@@ -39,6 +40,7 @@ from stacks.spec import Deployment
 # A certificate of ours is made anew before it has fewer days left.
 _RENEW_DAYS = 30
 _READY_SECONDS = 90
+_ON_HOST = Path(__file__).parent / "on_host"
 _SECRET = f"{places.USER}:{places.USER} 400 64"
 _MAKE_SECRET = "hosts/on_host/make_secret.sh"  # noqa: S105 - a program's name
 
@@ -49,15 +51,12 @@ def packages(member: Member) -> None:
     unit = f"{edge.kind(member.spec)}.service"
     if not host.get_fact(Units, pattern=unit):
         server.shell(name=f"{unit} is not to start", commands=[f"systemctl mask --quiet {unit}"])
-    wanted = ["postgresql", "redis-server", edge.kind(member.spec), "python3-venv", "g++", "make", "openssl"]
-    apt.packages(
-        name="packages of the system itself", packages=wanted, update=True, cache_time=3600, no_recommends=True
-    )
+    wanted = ("postgresql", "redis-server", edge.kind(member.spec), "python3-venv", "g++", "make", "openssl")
+    installed(wanted, "packages of the system itself")
 
 
 def users(member: Member) -> None:
-    """Who the programs run as, and where things are."""
-    del member
+    """Who the programs run as, where things are, and whose."""
     for user in (places.USER, places.BALANCER_USER):
         server.user(  # noqa: S604 - a log-in shell
             name=f"user {user}",
@@ -69,6 +68,7 @@ def users(member: Member) -> None:
         )
     for path in (places.CONFIG, places.BALANCER, places.PROGRAM, places.RELEASES):
         files.directory(name=path, path=path, user="root", group="root", mode="755")
+    _file(places.DEPLOYMENT, f"{member.spec.name}\n")
     files.directory(name=places.UPLOADS, path=places.UPLOADS, user="root", group="root", mode="700")
 
 
@@ -83,29 +83,25 @@ def stores(member: Member) -> None:
         )
     path = f"/etc/postgresql/{state.cluster}/conf.d/veloz.conf"
     written = _file(path, native.postgres_file(spec), mode="644")
-    if not state.checksums:
-        programs = f"/usr/lib/postgresql/{state.cluster.split('/')[0]}/bin"
-        data = f"/var/lib/postgresql/{state.cluster}"
+    if not state.checksums or written.will_change or host.get_fact(Older, unit=state.unit, path=path):
+        version, _, name = state.cluster.partition("/")
         server.shell(
-            name="checksums of PostgreSQL's pages",
-            commands=[
-                f"systemctl stop {state.unit}",
-                f"runuser -u postgres -- {programs}/pg_checksums --enable -D {data}",
-            ],
+            name="PostgreSQL restarted" if state.checksums else "PostgreSQL, with checksums of its pages",
+            commands=[f"sh -s -- {version} {name} {shlex.quote(state.data)}"],
+            _stdin=(_ON_HOST / "postgres.sh").read_text(encoding="utf-8"),
         )
-    restart = [f"systemctl restart {state.unit}"]
-    if host.get_fact(Older, unit=state.unit, path=path) or not state.checksums:
-        server.shell(name="PostgreSQL restarted", commands=restart)
-    else:
-        server.shell(name="PostgreSQL restarted", commands=restart, _if=any_changed(written))
+    _redis(spec)
+
+
+def database(member: Member) -> None:
+    """After `stores`: of a cluster that does not run nobody knows what is in it."""
+    del member
+    state = host.get_fact(PostgresState)
     if not state.role:
         server.shell(name="role", commands=[f"cd / && runuser -u postgres -- createuser {places.USER}"])
     if not state.database:
-        server.shell(
-            name="database",
-            commands=[f"cd / && runuser -u postgres -- createdb --owner {places.USER} {names.DATABASE}"],
-        )
-    _redis(spec)
+        make = f"createdb --owner {places.USER} {names.DATABASE}"
+        server.shell(name="database", commands=[f"cd / && runuser -u postgres -- {make}"])
 
 
 def _redis(spec: Deployment) -> None:
@@ -116,11 +112,9 @@ def _redis(spec: Deployment) -> None:
         line=f"include {places.REDIS_OURS}",
         ensure_newline=True,
     )
-    restart = ["systemctl restart redis-server.service"]
-    if host.get_fact(Older, unit="redis-server.service", path=places.REDIS_OURS):
-        server.shell(name="Redis restarted", commands=restart)
-    else:
-        server.shell(name="Redis restarted", commands=restart, _if=any_changed(ours, included))
+    old = host.get_fact(Older, unit="redis-server.service", path=places.REDIS_OURS)
+    if old or ours.will_change or included.will_change:
+        server.shell(name="Redis restarted", commands=["systemctl restart redis-server.service"])
 
 
 def program(member: Member, bundle: Bundle) -> None:
@@ -181,7 +175,8 @@ def configuration(member: Member, release: str, cpus: units.Cpus) -> None:
         _file(places.gateway_environment(replica), text)
     path, text = native.balancer_file(spec, host.get_fact(Version, kind=edge.kind(spec)))
     _file(path, text)
-    systemd.daemon_reload(name="systemd reads them", _if=any_changed(*written))
+    if any(one.will_change for one in written):
+        systemd.daemon_reload(name="systemd reads them")
 
 
 def start(member: Member, release: str, cpus: units.Cpus) -> None:

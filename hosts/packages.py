@@ -1,32 +1,29 @@
-"""What the distribution has to give before a host is tuned."""
+"""What the distribution has to give."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from pyinfra import host
 from pyinfra.facts.deb import DebPackages
-from pyinfra.operations import apt
+from pyinfra.operations import server
 
-from hosts import lock
-
-# `sysctl`, `modprobe`, `ss`, `taskset` and `lscpu`.
+# `sysctl`, `modprobe`, `ss`, `taskset` and `lscpu`: before a host is tuned.
 TOOLS: Final = ("procps", "kmod", "iproute2", "util-linux")
-# Of a container the clock is the machine's.
-CLOCK: Final = ("chrony",)
+_SCRIPT: Final = Path(__file__).parent / "on_host" / "install_packages.sh"
 
 
-def wanted(container: str) -> tuple[str, ...]:
-    """`container`: its kind, or empty."""
-    return TOOLS if container else (*TOOLS, *CLOCK)
+def installed(names: Sequence[str], what: str = "") -> None:
+    """An operation that installs what is missing of them, after a look for what there is now; nothing is upgraded.
 
-
-def apply(container: str) -> None:
-    """Under the host's lock: what is missing is installed; nothing is upgraded, and nothing taken away by `untune`."""
-    lock.take(host)
+    One that a run before left half-way is missing too.
+    """
     there = host.get_fact(DebPackages)
-    missing = [name for name in wanted(container) if name not in there]
-    if missing:
-        apt.packages(
-            name=f"packages {' '.join(missing)}", packages=missing, present=True, update=True, no_recommends=True
+    if missing := [name for name in names if name not in there]:
+        server.shell(
+            name=what or f"packages {' '.join(missing)}",
+            commands=[f"sh -s -- {' '.join(missing)}"],
+            _stdin=_SCRIPT.read_text(encoding="utf-8"),
         )

@@ -9,6 +9,8 @@ USER: Final = "veloz"
 BALANCER_USER: Final = "veloz-balancer"
 
 CONFIG: Final = "/etc/veloz"
+# Whose host it is: the name in the description.
+DEPLOYMENT: Final = f"{CONFIG}/deployment"
 API_KEY: Final = f"{CONFIG}/api_key"
 CLUSTER_SECRET: Final = f"{CONFIG}/cluster_secret"
 BALANCER: Final = f"{CONFIG}/balancer"

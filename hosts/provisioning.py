@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from hosts import cores, docker_stage, firewalling, native, native_install, places, preflight, tuning_commands
+from hosts import cores, docker_stage, firewalling, native, native_install, offered, places, preflight, tuning_commands
 from hosts.bundle import bundle
 from hosts.facts.look import LookAround
 from hosts.inventory import Member
-from hosts.native_facts import Units
+from hosts.native_facts import Deployed, Units
+from hosts.offered import OfferedFact
 from hosts.session import Session
 from hosts.stages import Stage, go_through
-from stacks import ports, reach
+from stacks import edge, ports, reach
 from stacks.commands.findings import Finding, show
 from stacks.commands.output import Output
 
@@ -47,7 +48,14 @@ def _findings(member: Member) -> list[Finding]:
         *preflight.findings(look, time.time(), wanted, ours),
         Finding("room to install", f"{_DISK_MIB} MiB free", f"{look.free_mib} MiB", "ok" if room else "refused",
                 "Make room below /var and /opt."),
+        *(_of_native(member, session, (look.system, look.version)) if kind == "native" else ()),
     ]  # fmt: skip
+
+
+def _of_native(member: Member, session: Session, system: tuple[str, str]) -> Iterator[Finding]:
+    """`system`: its ID and VERSION_ID."""
+    yield from offered.findings(session.fact(OfferedFact), system, edge.kind(member.spec))
+    yield from native.findings(member.spec, session.fact(Deployed))
 
 
 def _one(member: Member, output: Output, *, dry: bool) -> dict[str, Any]:

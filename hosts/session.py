@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, NamedTuple, TypeVar
@@ -22,6 +23,9 @@ from stacks.machines import Machine
 
 T = TypeVar("T")
 CONNECT_SECONDS: Final = 10
+# A question as often, and how long nothing of all that is sent may be acknowledged. A reboot says so itself, when it is over.
+ALIVE_SECONDS: Final = 15
+GONE_SECONDS: Final = 60
 # The file that known hosts are kept in, where it is not SSH's usual one.
 KNOWN_HOSTS: Final = "SSH_KNOWN_HOSTS"
 
@@ -81,7 +85,7 @@ class Session:
             try:
                 yield
             except PyinfraError as error:
-                raise Failure(f"{self.name}: {of_operation(state, host) or said.last or error}") from error
+                raise Failure(f"{self.name}: {of_operation(state, host, said.last) or said.last or error}") from error
 
     @contextmanager
     def _connected(self) -> Iterator[tuple[State, Host]]:
@@ -98,12 +102,38 @@ class Session:
                     "look at the address, the key (SSH_KEY) and the host's sshd"
                 ) from error
         try:
+            notice_its_end(host)
+            check_rights(host, self.machine)
             yield state, host
         finally:
             with suppress(Exception):  # of a connection that broke
                 disconnect_all(state)
             if client := getattr(host.connector, "client", None):
                 client.close()  # ends what was started on it, such as the lock
+
+
+def notice_its_end(host: Host) -> None:
+    """That a host is gone, without power or network: else a command that it was asked would be waited for without end."""
+    client = getattr(host.connector, "client", None)
+    if client is None or not (transport := client.get_transport()):
+        return
+    transport.set_keepalive(ALIVE_SECONDS)
+    if hasattr(transport.sock, "setsockopt"):  # not a proxy command's
+        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, GONE_SECONDS * 1000)
+
+
+def check_rights(host: Host, machine: Machine) -> None:
+    """Raises Failure where a password would be asked for, which nobody hears."""
+    client = getattr(host.connector, "client", None)
+    if client is None or not host.data.get("_sudo"):
+        return
+    _, said, errors = client.exec_command("sudo -n true", timeout=CONNECT_SECONDS)
+    if said.channel.recv_exit_status():
+        why = errors.read().decode(errors="replace").strip()
+        raise Failure(
+            f"{machine.user}@{machine.address}: must be root, or may use sudo without a password, and does not ({why}); say "
+            f"HOST=root@…, or write there: echo '{machine.user} ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/{machine.user}"
+        )
 
 
 def ssh_data(machine: Machine) -> dict[str, Any]:

@@ -23,11 +23,9 @@ def parse(text: str, *, key: str = "", roles: str = "") -> Machine:
         raise Failure(
             f"HOST = {text!r}: must be [user@]address[:port], an IPv6 address with a port in [brackets]; e.g. HOST=root@192.0.2.7"
         )
-    if key and not Path(key).expanduser().is_file():
-        raise Failure(f"SSH_KEY = {key!r}: there is no such file; name the file of the private key")
     fields = {
         "address": found["address"].strip("[]"),
-        "key": str(Path(key).expanduser()) if key else "",
+        "key": key_file(key),
         "roles": parse_roles(roles),
     }
     fields |= {"user": found["user"]} if found["user"] else {}
@@ -36,6 +34,13 @@ def parse(text: str, *, key: str = "", roles: str = "") -> Machine:
         return msgspec.convert(fields, Machine)
     except msgspec.ValidationError as error:
         raise Failure(f"HOST = {text!r}: {error}; e.g. HOST=root@192.0.2.7") from None
+
+
+def key_file(key: str) -> str:
+    """Its path, `~` resolved; empty for none. Raises Failure."""
+    if key and not Path(key).expanduser().is_file():
+        raise Failure(f"SSH_KEY = {key!r}: there is no such file; name the file of the private key")
+    return str(Path(key).expanduser()) if key else ""
 
 
 def parse_roles(text: str) -> tuple[Role, ...]:

@@ -11,7 +11,7 @@ from typing import Final
 
 from pyinfra import host
 
-from hosts import changes, lock, operations, package_operations, tuning_packages
+from hosts import changes, lock, operations, package_operations, told, tuning_packages
 from hosts.inventory import Member
 from hosts.survey import SNAPSHOT, STATE_FOLDERS, remembered, survey
 from tuning.machine import INTERRUPTS, INTERRUPTS_LINK, INTERRUPTS_RUN, INTERRUPTS_UNIT, UNIT_FILES, Machine
@@ -40,6 +40,7 @@ def apply(member: Member) -> None:
     old = encode(seen.snapshot) if seen.snapshot else None
     if seen.snapshot or needs.names or any(changes.lines(plan, now)):
         operations.file_kept(name="remember what is there", path=SNAPSHOT, text=encode(memory), have=old, mode="600")
+        told.keep(host, member)
     if needs.names:
         package_operations.installed(name=f"packages {' '.join(needs.names)}", wanted=needs)
     if seen.snapshot:
@@ -62,6 +63,7 @@ def undo(_member: Member | None = None) -> None:
         return
     _put_back(way_back(snapshot, now), now)
     _packages_back(snapshot)
+    told.forget(host)
     operations.forgotten(name="forget what was there", path=SNAPSHOT, paths=snapshot.folders)
 
 

@@ -20,29 +20,36 @@ from tuning.verdict import Row, Verdict
 
 _PROPERTIES: Final = "ActiveState,UnitFileState,NeedDaemonReload,TimeoutStopUSec,WatchdogUSec,MemoryMax,MainPID"
 _ANY: Final = ""
+# Of /proc/PID/status: no new privileges, a filter of system calls, and which capabilities there could ever be.
+_HELD: Final = ("NoNewPrivs", "Seccomp", "CapBnd")
+_BIND_SERVICE: Final = 1 << 10
 
 
-def rows(member: Member, session: Session) -> tuple[Row, ...]:
-    """Empty where nothing is installed natively."""
+def rows(member: Member, session: Session, cpus: Cpus | None = None) -> tuple[Row, ...]:
+    """Empty where nothing is installed natively. `cpus`: what was given to programs, else by the host's cores."""
     if member.spec.hosts.install != "native" or not session.fact(Releases)["current"]:
         return ()
-    return session.ask(_rows, member)
+    return session.ask(_rows, member, cpus)
 
 
-def _rows(host: Host, member: Member) -> tuple[Row, ...]:
+def _rows(host: Host, member: Member, cpus: Cpus | None) -> tuple[Row, ...]:
     replicas = member.spec.gateways.replicas
     said = sections.split(_output(host, sections.script(_commands(_units(replicas)))))
-    return judge(member, cores.of_host(host, replicas), said)
+    return judge(member, cpus or cores.of_host(host, replicas), said)
 
 
 def judge(member: Member, cpus: Cpus, said: Mapping[str, list[str]]) -> tuple[Row, ...]:
-    """`said`: section → lines of what `systemctl show`, `/proc`, `taskset`, `stat` and `ss` print. Pure."""
+    """`said`: section → lines of what `systemctl show`, `/proc`, `taskset`, `systemd-analyze`, `stat` and `ss` print. Pure."""
     spec = member.spec
     found: list[Row] = []
     for unit in _units(spec.gateways.replicas):
         wanted = _wanted(member, balancer=unit == places.BALANCER_UNIT)
         found += _unit(unit, _values(said, f"show {unit}"), wanted)
         found.append(_open_files(unit, spec.limits.open_files, _first(said, f"limits {unit}"), _first(said, "limits")))
+        found += _held(unit, wanted, said)
+        if unit != places.BALANCER_UNIT:
+            told = str(units.watchdog_seconds(spec) * 1_000_000)
+            found.append(_row(f"{unit}: watchdog, µs (/proc)", told, _first(said, f"watchdog {unit}")))
         if cpus.gateway:
             found.append(_row(f"{unit}: CPUs (taskset)", cpus.gateway, _first(said, f"cpus {unit}")))
     found += _engines(spec.gateways.replicas, cpus, said)
@@ -63,6 +70,14 @@ def _commands(every: list[str]) -> dict[str, str]:
         pid = f"$(systemctl show -p MainPID --value {name})"
         found[f"show {unit}"] = f"systemctl show -p {_PROPERTIES} {name}"
         found[f"limits {unit}"] = f"awk '/^Max open files/ {{print $4}}' /proc/{pid}/limits"
+        found[f"held {unit}"] = f"grep -E '^({'|'.join(_HELD)}):' /proc/{pid}/status | tr -d '\t'"
+        found[f"watchdog {unit}"] = f"tr '\\0' '\\n' </proc/{pid}/environ | sed -n 's/^WATCHDOG_USEC=//p'"
+        group = f"$(systemctl show -p ControlGroup --value {name})"  # of version 2, or 1
+        found[f"memory {unit}"] = (
+            f"cat /sys/fs/cgroup{group}/memory.max /sys/fs/cgroup/memory{group}/memory.limit_in_bytes"
+        )
+        exposure = "sed -n 's/.*exposure level for .*: \\([0-9.]*\\) .*/\\1/p'"
+        found[f"exposure {unit}"] = f"systemd-analyze security --no-pager {name} | {exposure}"
         found[f"cpus {unit}"] = f"taskset -cp {pid} | sed 's/.*: //'"
         found[f"engine {unit}"] = f"for p in $(pgrep -P {pid} veloz_engine); do taskset -cp $p | sed 's/.*: //'; done"
     found["limits"] = "awk '/^Max open files/ {print $5}' /proc/1/limits"
@@ -103,6 +118,18 @@ def _open_files(unit: str, want: int, have: str, most: str) -> Row:
     if row.verdict == "differs" and have == most:
         return msgspec.structs.replace(row, verdict="unavailable", why="whoever started this host allows it no more")
     return row
+
+
+def _held(unit: str, wanted: Mapping[str, str], said: Mapping[str, list[str]]) -> Iterator[Row]:
+    """Whether the kernel holds the process to what its unit says, and systemd's own sum of what it may."""
+    have = dict(line.split(":", 1) for line in said.get(f"held {unit}", []) if ":" in line)
+    bound = _BIND_SERVICE if unit == places.BALANCER_UNIT else 0
+    for name, want in zip(_HELD, ("1", "2", f"{bound:016x}"), strict=True):
+        yield _row(f"{unit}: {name} (/proc)", want, have.get(name, ""))
+    yield _row(f"{unit}: memory (cgroup)", wanted["MemoryMax"], _first(said, f"memory {unit}"))
+    exposure = _first(said, f"exposure {unit}")
+    row = _row(f"{unit}: exposure (systemd-analyze security)", f"at most {units.EXPOSURE}", exposure)
+    yield msgspec.structs.replace(row, verdict="ok") if exposure and float(exposure) <= units.EXPOSURE else row
 
 
 def _engines(replicas: int, cpus: Cpus, said: Mapping[str, list[str]]) -> Iterator[Row]:

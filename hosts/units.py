@@ -20,6 +20,8 @@ _DIGITS: Final = 16
 _BALANCER_STOP: Final = 10
 # Leases: after one that ran out others trade, and so long again it is as good as dead.
 _WATCHDOG_LEASES: Final = 3
+# What `systemd-analyze security` may say at most, of 10.
+EXPOSURE: Final = 2.0
 
 
 class Cpus(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from hosts import suite, survey
+from hosts import suite, survey, told
 from hosts.inventory import Member
 from hosts.session import Session
 from hosts.verification.subject import GOOD
@@ -22,16 +22,23 @@ PARTS: Final[dict[str, str]] = {"firewall": "hosts.firewall_rows", "units": "hos
 TUNING: Final = "tuning"
 
 
-def verify(members: tuple[Member, ...], output: Output, only: str = "") -> dict[str, Any]:
-    """`only`: one part, tuning, firewall or units; else all. Raises Failure when a host cannot be asked."""
+def verify(
+    members: tuple[Member, ...], output: Output, only: str = "", *, roles: bool = True, stack: bool = True
+) -> dict[str, Any]:
+    """`only`: one part, tuning, firewall or units; else all. Raises Failure when a host cannot be asked.
+
+    `roles`, `stack`: whether the members have them from who asks; else what `tune` was told counts, which the host remembers.
+    """
     if only and only not in {TUNING, *PARTS}:
         raise Failure(f"--only = {only!r}: there is no such part; choose from {', '.join((TUNING, *PARTS))}")
-    found = [_host(member, output, only) for member in members]
+    found = []
+    for member in members:
+        session = Session(member.machine)
+        found.append(_host(told.ask(member, session, output, roles=roles, stack=stack), session, output, only))
     return {"ok": all(one["ok"] for one in found), "hosts": found}
 
 
-def _host(member: Member, output: Output, only: str) -> dict[str, Any]:
-    session = Session(member.machine)
+def _host(member: Member, session: Session, output: Output, only: str) -> dict[str, Any]:
     with output.step(f"{session.name}: reading every value back") as progress:
         rows: list[Row] = []
         if only in {"", TUNING}:
@@ -42,7 +49,8 @@ def _host(member: Member, output: Output, only: str) -> dict[str, Any]:
         progress(f"{len(rows)} values")
     show(rows, output)
     bad = [row for row in rows if row.verdict not in GOOD]
-    return {"host": session.name, "ok": not bad, "rows": [msgspec.to_builtins(row) for row in rows]}
+    roles = list(member.machine.roles)
+    return {"host": session.name, "roles": roles, "ok": not bad, "rows": [msgspec.to_builtins(row) for row in rows]}
 
 
 def show(rows: list[Row], output: Output) -> None:

@@ -169,6 +169,14 @@ class Kubernetes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     dns_domain: Hostname = "cluster.local"
     max_replicas: Annotated[int, Meta(ge=0, le=50, description="of the autoscaler; 0: twice gateways.replicas")] = 0
     load_balancer_annotations: dict[str, str] = {}
+    cpu_burst: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=32,
+            description="limit of CPU as a multiple of what is promised; 1: own cores where nodes give them",
+        ),
+    ] = 1
     node: Annotated[
         Capacity | None, Meta(description="allocatable on one node; when it is given, each pod must fit")
     ] = None

@@ -7,6 +7,7 @@ from typing import Final
 
 from tuning import interrupt_unit, sources, time_daemons
 from tuning.choices import Choices
+from tuning.clock import MOST_SECONDS
 from tuning.demand import Demand
 from tuning.machine import (
     CHRONY_FILE,
@@ -30,8 +31,8 @@ MaxRetentionSec=1month
 RateLimitIntervalSec=30s
 RateLimitBurst=10000
 """
-# chrony.conf(5): a change of the clock of more than 10 ms is logged; its memory is never on disk.
-_CHRONY: Final = "logchange 0.01\n"
+# chrony.conf(5): a change of the clock by more is logged; its memory is never on disk.
+_CHRONY: Final = f"logchange {MOST_SECONDS:g}\n"
 _CHRONY_LOCKED: Final = "lock_all\n"
 
 

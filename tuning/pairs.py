@@ -13,6 +13,8 @@ _PAIRS: Final = (
     ("vm.overcommit_kbytes", "vm.overcommit_ratio"),
 )
 PARTNERS: Final[Mapping[str, str]] = {a: b for one, other in _PAIRS for a, b in ((one, other), (other, one))}
+# A 0 clears the other one of these too; of the others it changes nothing where the value is 0 already.
+_CLEARED_BY_ZERO: Final = frozenset({"vm.overcommit_kbytes", "vm.overcommit_ratio"})
 
 # What appears and goes with a module.
 _BROUGHT: Final[Mapping[str, tuple[str, ...]]] = {
@@ -23,6 +25,11 @@ _BROUGHT: Final[Mapping[str, tuple[str, ...]]] = {
 def brought_by(key: str) -> str:
     """The module whose key it is; empty when it is the kernel's own."""
     return next((module for module, prefixes in _BROUGHT.items() if key.startswith(prefixes)), "")
+
+
+def clears(written: str, value: str, key: str) -> bool:
+    """Whether writing `value` to `written` makes `key`, the other one of its pair, 0."""
+    return PARTNERS.get(written) == key and (value != "0" or written in _CLEARED_BY_ZERO)
 
 
 def partner_holds(key: str, sysctls: Mapping[str, str]) -> bool:

@@ -9,6 +9,8 @@ from pyinfra.api import FactBase
 
 from hosts.facts import sections
 
+# Whether the kernel holds its clock to be right: `yes` or `no`.
+SYNCHRONISED: Final = "timedatectl show -p NTPSynchronized --value"
 _PARTS: Final = {
     "system": "cat /etc/os-release",
     "kernel": "uname -r",
@@ -17,7 +19,7 @@ _PARTS: Final = {
     "user": "id -u",
     "init": "cat /proc/1/comm",
     "clock": "date -u +%s.%N",
-    "synchronised": "timedatectl show -p NTPSynchronized --value",
+    "synchronised": SYNCHRONISED,
     "listening": "ss -Hltnup",
     "disk": "df -Pk /var /opt | awk 'NR>1 {print $4, $6}'",
     "memory": "grep MemTotal /proc/meminfo",

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from tuning.rules import chosen
+
 
 class Cpu(NamedTuple):
     cpu: int
@@ -50,13 +52,7 @@ def cpus(lines: Iterable[str]) -> tuple[Cpu, ...]:
 def values(lines: Iterable[str]) -> dict[str, str]:
     """Of lines `path<TAB>value`; of a switch the word that holds."""
     pairs = (line.partition("\t") for line in lines)
-    return {path: chosen(one_spelling(value)) for path, tab, value in pairs if tab}
-
-
-def chosen(text: str) -> str:
-    """Of `always [madvise] never`: `madvise`."""
-    found = re.search(r"(?:^| )\[(\S+)\](?: |$)", text)
-    return found[1] if found else text
+    return {path: chosen(value) for path, tab, value in pairs if tab}
 
 
 def files(lines: Iterable[str]) -> dict[str, str]:

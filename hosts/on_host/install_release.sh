@@ -12,7 +12,15 @@ keep=3
 
 say() { printf 'veloz: %s\n' "$*" >&2; }
 
-for name in python3 python3.13 python3.12 python3.11; do
+fetched() {
+    "$@" || {
+        say "libraries cannot be fetched: let the host reach its package index (images.build_args: HTTPS_PROXY, PIP_INDEX_URL)," \
+            "or put wheels into $root/wheels; df -h $root shows whether there is room"
+        exit 1
+    }
+}
+
+for name in python3 python3.14 python3.13 python3.12 python3.11; do
     if "$name" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
         python=$name
         break
@@ -40,9 +48,10 @@ if [ ! -e "$tools/.done" ]; then
     "$python" -m venv "$tools"
     sed -n '/^uv==/,/[^\\]$/p' "$new/requirements.lock" >"$tools/uv.lock"
     # pip checks the installer's hash, the installer all others.
-    "$tools/bin/python" -m pip install --quiet --require-hashes --no-deps -r "$tools/uv.lock"
-    "$tools/bin/uv" pip install --quiet --python "$tools/bin/python" --require-hashes \
+    fetched "$tools/bin/python" -m pip install --quiet --require-hashes --no-deps -r "$tools/uv.lock"
+    fetched "$tools/bin/uv" pip install --quiet --python "$tools/bin/python" --require-hashes \
         -c "$new/requirements.lock" -r "$new/pyproject.toml" --extra host
+    sync -f "$tools" # what is marked as done is on the disk, also when the power goes
     touch "$tools/.done"
 fi
 
@@ -50,8 +59,9 @@ venv=$root/venvs/$lock-$tag
 if [ ! -e "$venv/.done" ]; then
     rm -rf "$venv"
     "$python" -m venv --without-pip "$venv"
-    "$tools/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes \
+    fetched "$tools/bin/uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" --require-hashes \
         -c "$new/requirements.lock" -r "$new/pyproject.toml" --extra app
+    sync -f "$venv"
     touch "$venv/.done"
 fi
 
@@ -64,6 +74,7 @@ if [ ! -x "$built/veloz_engine" ]; then
     mkdir -p "$built.new"
     strip -o "$built.new/veloz_engine" "$new/engine/build/release/veloz_engine"
     rm -rf "$built" "$new/engine/build"
+    sync -f "$built.new"
     mv "$built.new" "$built"
 fi
 
@@ -78,6 +89,7 @@ case $greeting in
 esac
 chmod -R u=rwX,go=rX "$new"
 rm -rf "$root/releases/$release"
+sync -f "$new"
 mv -T "$new" "$root/releases/$release"
 touch "$root/releases/$release"
 rm -f "$archive"

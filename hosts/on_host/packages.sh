@@ -3,6 +3,7 @@
 #   packages.sh install "Inst NAME⏎Remv NAME…, sorted" NAME…
 #   packages.sh back "NAME… to purge" "NAME=VERSION… to come back" "NAME… of these that were there for others' sake"
 # Its last line says what went wrong.
+# shellcheck disable=SC2086,SC2116 # lists of names are meant to be taken apart
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/sbin:/usr/bin:/bin
 
 # Nobody is there to answer questions; files that somebody changed stay as they are; downloads are not kept.

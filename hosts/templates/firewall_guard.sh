@@ -22,14 +22,34 @@ locked() { exec 9>/run/veloz-firewall.lock; flock -w 5 9 || "$@"; }
 settle() { find "$@" -exec sync {} +; }
 in_time() { [ -e "$armed" ] || die "the timer has put the former firewall back: it took too long"; }
 
-# $1: iptables or ip6tables. What ufw makes of them, what DOCKER-USER holds, the sysctls that ufw sets.
+# $1: iptables or ip6tables. Rules of others in the one chain that the block of after.rules empties.
+others() {
+  # Asking for a table makes it; so all that there is.
+  "$1-save" 2>/dev/null | sed -n '/^\*security/,/^COMMIT/{/ -j veloz-docker$/d;/^-A FORWARD /p}'
+}
+
+# Those of before the change that are not there now; the block has only what can be loaded at boot.
+give_back() {
+  for tool in iptables ip6tables; do
+    [ -e "$armed/$tool.others" ] || continue
+    now=$(others $tool)
+    while read -r rule; do
+      printf '%s\n' "$now" | grep -qxF -- "$rule" || printf '*security\n%s\nCOMMIT\n' "$rule" | $tool-restore -n || true
+    done <"$armed/$tool.others"
+  done
+}
+
+# $1: where the copy is to be. ufw's files and rules, policies, rules of others, the sysctls that ufw sets.
 save() {
   rm -rf "$1" "$1.new"
   mkdir -p "$1.new"
   cp -a /etc/ufw "$1.new/ufw"
   cp -a /etc/default/ufw "$1.new/default"
   ufw show added >"$1.new/added"
-  for tool in iptables ip6tables; do $tool -S >"$1.new/$tool" 2>/dev/null || true; done
+  for tool in iptables ip6tables; do
+    $tool -S >"$1.new/$tool" 2>/dev/null || true
+    others $tool >"$1.new/$tool.others"
+  done
   systemctl is-enabled ufw >"$1.new/enabled" 2>/dev/null || true
   keys=$(sed -n 's/^ *\([a-z][a-z0-9_/.-]*\) *=.*/\1/p' /etc/ufw/sysctl.conf 2>/dev/null || true)
   # shellcheck disable=SC2086
@@ -44,27 +64,33 @@ clear_rules() {
   has=$($1 -S)
   {
     echo '*filter'
-    $1 -S DOCKER-USER 2>/dev/null | sed -n 's/^-A \(DOCKER-USER -j veloz-docker\)$/-D \1/p'
     echo "$has" | sed -n 's/^-A \(\(INPUT\|FORWARD\|OUTPUT\) -j ufw.*\)/-D \1/p'
-    echo "$has" | sed -n 's/^-N \(ufw.*\|veloz-docker\)$/-F \1/p'
-    echo "$has" | sed -n 's/^-N \(ufw.*\|veloz-docker\)$/-X \1/p'
+    echo "$has" | sed -n 's/^-N \(ufw.*\)$/-F \1/p'
+    echo "$has" | sed -n 's/^-N \(ufw.*\)$/-X \1/p'
     echo COMMIT
   } | "$1-restore" -n
-  # Asking for a table makes it.
-  if "$1-save" | grep -q '^\*security'; then
-    $1 -t security -D FORWARD -j veloz-docker || true
+  if "$1-save" | grep -q '^:veloz-docker '; then
+    while $1 -t security -D FORWARD -j veloz-docker; do :; done
     $1 -t security -F veloz-docker && $1 -t security -X veloz-docker || true
   fi
+}
+
+# $1: a copy, $2: iptables or ip6tables. Its policies; but Docker that came since the copy was made has its own for what is
+# forwarded, which is then to be as it is, $3.
+policies() {
+  if grep -q '^-N DOCKER' "$1/$2" || ! $2 -S | grep -q '^-N DOCKER'; then forward=''; else forward=$3; fi
+  sed -n 's/^-P //p' "$1/$2" | while read -r chain policy; do
+    if [ "$chain" = FORWARD ]; then policy=${forward:-$policy}; fi
+    $2 -P "$chain" "$policy" || true
+  done
 }
 
 restore() {
   for hook in before after; do [ ! -x /etc/ufw/$hook.init ] || /etc/ufw/$hook.init stop || true; done
   for tool in iptables ip6tables; do
+    forward=$($tool -S FORWARD | sed -n 's/^-P FORWARD //p')
     clear_rules $tool || { /lib/ufw/ufw-init force-stop; clear_rules $tool; } || true
-    # What keeps Docker's chain: its own rule at the end, and that it is called.
-    grep -qx -- '-A DOCKER-USER -j RETURN' "$1/$tool" || $tool -D DOCKER-USER -j RETURN || true
-    $tool -X DOCKER-USER || true
-    sed -n 's/^-P //p' "$1/$tool" | while read -r chain policy; do $tool -P "$chain" "$policy" || true; done
+    policies "$1" $tool "$forward"
   done 2>/dev/null
   rm -rf /etc/ufw.veloz
   cp -a "$1/ufw" /etc/ufw.veloz
@@ -72,6 +98,7 @@ restore() {
   mv /etc/ufw.veloz /etc/ufw
   cp -a "$1/default" /etc/default/ufw
   if grep -q '^-N ufw6\{0,1\}-user-input' "$1/iptables"; then /lib/ufw/ufw-init start quiet || true; fi
+  give_back
   if [ -s "$1/sysctl" ]; then sysctl -e -q -p "$1/sysctl" || true; fi
   if [ "$(cat "$1/enabled")" = enabled ]; then was=enable; else was=disable; fi
   systemctl --no-reload $was ufw >/dev/null 2>&1 || true
@@ -123,7 +150,14 @@ EOF
 apply() {
   locked die "another run is changing this firewall"
   in_time
-  timeout -k 1 $apply_seconds sh -eu "$1"
+  status=0
+  timeout -k 1 $apply_seconds sh -eu "$1" || status=$?
+  case $status in
+    0) ;;
+    124 | 137) die "the host did not get through the commands in $apply_seconds s: it is too busy, try again later" ;;
+    *) exit $status ;;
+  esac
+  give_back
 }
 
 disarm() {

@@ -1,4 +1,4 @@
-"""A test for each value of the plan; each writes a row of want, have and verdict, and fails when it is not as planned."""
+"""A test for each value of the plan and for the clock; each writes a row, and fails when it is not as planned."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ DOCUMENT: dict[str, Any] = {
     "sizes": SIZES,
     "edge": {"hostname": HOSTNAME, "replicas": 2},
     "monitoring": {"prometheus": True, "grafana": False},
-    "kubernetes": {"pod_networks": ["10.244.0.0/16"]},
+    "kubernetes": {"pod_networks": ["10.244.0.0/16"], "cpu_burst": 6},
 }
 
 

@@ -128,7 +128,7 @@ def test_docker_says_of_the_containers_what_the_description_says(deployed: Deplo
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root looks into the network of a container")
 def test_from_each_container_exactly_what_is_declared_can_be_reached(deployed: Deployed, figure: Figure) -> None:
-    """S3: every port that anything listens on, at every address of every other container."""
+    """Every port that anything listens on, at every address of every other container."""
     spec = deployed.spec
     running = sorted(host.running(deployed.name))
     role = {name: host.inspect(name)["Config"]["Labels"]["io.veloz.role"] for name in running}
@@ -146,7 +146,7 @@ def test_from_each_container_exactly_what_is_declared_can_be_reached(deployed: D
             (source, target, port) for target in set(owner.values()) for port in ports
             if (role[source], role[target], port) in edges
         }  # fmt: skip
-    figure("S3 connections tried, accepted", f"{tried}, {len(found)}")
+    figure("connections tried, accepted", f"{tried}, {len(found)}")
     assert found - wanted == set(), "reachable, and not declared"
     assert wanted - found == set(), "declared, and not reachable"
     for name in running:
@@ -156,7 +156,6 @@ def test_from_each_container_exactly_what_is_declared_can_be_reached(deployed: D
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root looks into the network of a container")
 def test_the_declared_sysctls_are_those_inside(deployed: Deployed) -> None:
-    """T6."""
     spec = deployed.spec
     assert spec.limits.sysctls
     for name in ("balancer", "gateway-1", "gateway-2", "gateway-3"):
@@ -166,7 +165,7 @@ def test_the_declared_sysctls_are_those_inside(deployed: Deployed) -> None:
 
 
 def test_no_secret_is_where_it_can_be_read(deployed: Deployed) -> None:
-    """S5: not in what Docker tells of containers, their logs, their processes, nor in Pulumi's state."""
+    """Not in what Docker tells of containers, their logs, their processes, nor in Pulumi's state."""
     values = {
         name: value.splitlines()[1] if value.startswith("-----BEGIN") else value
         for name, value in deployed.secrets.items()
@@ -201,7 +200,6 @@ def _checked(result: Result, figure: Figure, what: str) -> None:
 
 
 async def test_a_rolling_update_fails_no_request(deployed: Deployed, tmp_path: Path, seed: int, figure: Figure) -> None:
-    """R11."""
     ups: list[dict[str, int]] = []
     ended: list[host.Ended] = []
 
@@ -216,10 +214,10 @@ async def test_a_rolling_update_fails_no_request(deployed: Deployed, tmp_path: P
     result = await campaign(deployed, tmp_path, roll, seed=seed, rate=RATE, by_balancer=True)
     assert all(up["replaced"] == 3 for up in ups), ups
     exits = [it for it in ended if "gateway" in it.name]
-    figure("R11 gateways replaced", len(exits))
-    figure("R11 slowest exit, s", max(it.seconds for it in exits))
-    figure("R11 longest that a stream was away, s", max(result.gaps))
-    _checked(result, figure, "R11")
+    figure("gateways replaced", len(exits))
+    figure("slowest exit, s", max(it.seconds for it in exits))
+    figure("longest that a stream was away, s", max(result.gaps))
+    _checked(result, figure, "rolling update:")
     assert result.statuses().total() >= ROLLING_REQUESTS
     assert len(exits) == 3 * len(ups)
     assert {it.status for it in exits} == {0}
@@ -250,7 +248,7 @@ async def test_more_and_fewer_gateways_fail_no_request(
 async def test_a_reload_of_the_balancer_fails_no_request(
     deployed: Deployed, tmp_path: Path, seed: int, figure: Figure
 ) -> None:
-    """R12, and S4's change of the certificate: by `up`, with streams open; the balancer's container stays."""
+    """A balancer's reload and a change of the certificate: by `up`, with streams open; the balancer's container stays."""
     _reloads_without_loss(deployed)
     balancer = f"{deployed.name}-balancer"
     began = host.started_at(balancer)
@@ -269,8 +267,8 @@ async def test_a_reload_of_the_balancer_fails_no_request(
             certificates.add(await asyncio.to_thread(served_certificate, deployed.spec.edge.https_port))
 
     result = await campaign(deployed, tmp_path, reload, seed=seed, rate=RATE, by_balancer=True)
-    _checked(result, figure, "R12")
-    figure("R12 reloads", len(ups))
+    _checked(result, figure, "reloads:")
+    figure("reloads", len(ups))
     assert all(up["replaced"] == 2 for up in ups), ups
     assert host.started_at(balancer) == began
     assert len(certificates) == 1 + (len(ups) + 1) // 2
@@ -296,7 +294,6 @@ def test_a_configuration_that_the_balancer_refuses_ends_the_update_and_it_goes_o
 
 
 async def test_old_workers_end_though_a_stream_is_open(deployed: Deployed, figure: Figure) -> None:
-    """R12."""
     balancer = f"{deployed.name}-balancer"
     before = set(host.processes(balancer))
     stream = await asyncio.create_subprocess_exec(
@@ -314,7 +311,7 @@ async def test_old_workers_end_though_a_stream_is_open(deployed: Deployed, figur
     while len(after) > len(before) and time.monotonic() - started < OLD_WORKERS_SECONDS:
         await asyncio.sleep(0.5)
         after = set(host.processes(balancer))
-    figure("R12 old workers gone after, s", time.monotonic() - started)
+    figure("old workers gone after, s", time.monotonic() - started)
     assert len(after) <= len(before)
     assert workers - after, "no worker was replaced"
     stream.kill()
@@ -324,7 +321,7 @@ async def test_old_workers_end_though_a_stream_is_open(deployed: Deployed, figur
 async def test_a_hung_gateway_leaves_the_rotation_and_gets_nothing_twice(
     deployed: Deployed, tmp_path: Path, seed: int, rng: random.Random, figure: Figure
 ) -> None:
-    """R13. Each gateway writes a line for each request that it got."""
+    """Each gateway writes a line for each request that it got."""
     deployed.describe(gateways={"settings": {"log_level": "DEBUG"}})
     await asyncio.to_thread(deployed.up)
     await deployed.start()
@@ -343,8 +340,8 @@ async def test_a_hung_gateway_leaves_the_rotation_and_gets_nothing_twice(
         await deployed.start()
 
     result = await campaign(deployed, tmp_path, hang, seed=seed, rate=RATE, by_balancer=True)
-    figure("R13 run", result.summary())
-    figure("R13 seconds from the pause to the last request that the hung gateway got", max(hung))
+    figure("run", result.summary())
+    figure("seconds from the pause to the last request that the hung gateway got", max(hung))
     assert not (found := result.violations()), report(found)
     assert max(hung) <= OUT_SECONDS
     sent = sum(
@@ -358,7 +355,7 @@ async def test_a_hung_gateway_leaves_the_rotation_and_gets_nothing_twice(
         for line in host.logs(f"{deployed.name}-gateway-{replica}", since).splitlines()
         if '"path":"/api/order"' in line and '"method":"POST"' in line
     ]
-    figure("R13 POSTs sent, got", f"{sent}, {len(lines)}")
+    figure("POSTs sent, got", f"{sent}, {len(lines)}")
     assert sent / 2 < len(lines) <= sent
 
 

@@ -1,4 +1,4 @@
-"""A real host's firewall: who switches it on is never locked out, and a wrong rule undoes itself (F1)."""
+"""A real host's firewall: who switches it on is never locked out, and a wrong rule undoes itself."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ systemctl is-enabled ufw; ls /etc/systemd/system /etc/systemd/system/timers.targ
 
 @pytest.fixture(scope="module")
 def host(bare_host: Making) -> Iterator[BareHost]:
-    with both_families("firewall-f1", 71) as places:
-        made = bare_host("firewall-f1", *places.options(2))
+    with both_families("firewall-way-in", 71) as places:
+        made = bare_host("firewall-way-in", *places.options(2))
         made.session.run(firewall_stage.install)
         yield made
-        subprocess.run(["docker", "rm", "-f", "firewall-f1"], check=False, capture_output=True)
+        subprocess.run(["docker", "rm", "-f", "firewall-way-in"], check=False, capture_output=True)
 
 
 def on(host: BareHost, *, off: bool = False) -> list[str]:
@@ -142,7 +142,7 @@ def test_switching_it_on_and_applying_it_again_never_locks_out(host: BareHost) -
             assert on(host), f"cycle {cycle}: nothing to change"
             alive += live.answers(f"cycle {cycle}")
             new += connects(host)
-        sys.stdout.write(f"\nF1: {alive} of {CYCLES} live sessions, {new} of {CYCLES} new connections\n")
+        sys.stdout.write(f"\n{alive} of {CYCLES} live sessions, {new} of {CYCLES} new connections\n")
         assert (alive, new) == (CYCLES, CYCLES)
     finally:
         live.end()
@@ -168,7 +168,7 @@ def test_a_wrong_rule_undoes_itself(host: BareHost, before: str) -> None:
         assert live.answers("after"), "the session from before is dead"
     finally:
         live.end()
-    sys.stdout.write(f"\nF1: wrong rule, firewall {before} before: no new connection for {outage(attempts):.1f} s\n")
+    sys.stdout.write(f"\nwrong rule, firewall {before} before: no new connection for {outage(attempts):.1f} s\n")
     assert 0 < outage(attempts) <= REVERT_SECONDS
     assert host.ssh(STATE) == was
 
@@ -183,7 +183,7 @@ def test_a_killed_controller_leaves_the_host_as_it_was(host: BareHost) -> None:
         time.sleep(ATTEMPT_SECONDS + 1)
         while not attempts[-1][1]:
             time.sleep(0.2)
-    sys.stdout.write(f"\nF1: controller gone: no new connection for {outage(attempts):.1f} s\n")
+    sys.stdout.write(f"\ncontroller gone: no new connection for {outage(attempts):.1f} s\n")
     assert 0 < outage(attempts) <= REVERT_SECONDS
     assert host.ssh(STATE) == was
 
@@ -200,7 +200,7 @@ def test_a_reboot_in_between_does_not_stop_the_way_back(host: BareHost) -> None:
     while not connects(host):
         assert time.monotonic() - began < REVERT_SECONDS
     sys.stdout.write(
-        f"\nF1: rebooted with the wrong rule in force: connections again after {time.monotonic() - began:.1f} s\n"
+        f"\nrebooted with the wrong rule in force: connections again after {time.monotonic() - began:.1f} s\n"
     )
     assert host.ssh(STATE) == was
 

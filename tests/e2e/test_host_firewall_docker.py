@@ -1,4 +1,4 @@
-"""Ports that Docker publishes on a firewalled host obey the description too, seen from another host (F2)."""
+"""Ports that Docker publishes on a firewalled host obey the description too, seen from another host."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from hosts import firewalling
+from hosts import firewall_rows, firewalling
 from hosts.inventory import Member
 from stacks import reach
 from stacks.document import load
@@ -36,7 +36,7 @@ IMAGE = """
 set -e
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends docker.io busybox-static >/dev/null 2>&1
+apt-get install -y -qq --no-install-recommends docker.io busybox-static ipset >/dev/null 2>&1
 mkdir -p /root/image/bin && cp /bin/busybox /root/image/bin/ && ln -sf busybox /root/image/bin/sh
 tar -C /root/image -c . | docker import - box >/dev/null
 docker network create own >/dev/null
@@ -77,35 +77,48 @@ class Daemon:
                 address: set() for address in self.addresses
             }
             if all(seen == DECLARED for seen in found.values()):
-                return
+                break
             assert time.monotonic() < end, f"declared and not reached: {found}"
+        # An undeclared one whose container has not started yet says nothing.
+        self.settle()
+        assert self.seen((SSH, *DECLARED, *UNDECLARED)) == dict.fromkeys(self.addresses, DECLARED)
 
 
 @pytest.fixture(scope="module")
 def either(bare_host: Making) -> Iterator[Daemon]:
-    with both_families("firewall-f2", 72) as places:
+    with both_families("firewall-docker", 72) as places:
         try:
-            host = bare_host("firewall-f2", *places.options(2), "-v", "/var/lib/docker")
-            outsider = bare_host("firewall-f2-outsider", *places.options(3))
+            host = bare_host("firewall-docker", *places.options(2), "-v", "/var/lib/docker")
+            outsider = bare_host("firewall-docker-outsider", *places.options(3))
             host.ssh(IMAGE)
             made = Daemon(host, outsider, places)
             made.run()
             yield made
         finally:
             subprocess.run(
-                ["docker", "rm", "-fv", "firewall-f2", "firewall-f2-outsider"], check=False, capture_output=True
+                ["docker", "rm", "-fv", "firewall-docker", "firewall-docker-outsider"], check=False, capture_output=True
             )
 
 
+def told(daemon: Daemon, *, off: bool = False) -> dict[str, list[str]]:
+    """What the command says of the host: changes, notes."""
+    said = firewalling.firewall((Member(daemon.host.machine, SPEC),), quiet(), off=off)
+    return dict(said["hosts"][daemon.host.address])
+
+
 def on(daemon: Daemon) -> list[str]:
-    told = firewalling.firewall((Member(daemon.host.machine, SPEC),), quiet())
-    return list(told["hosts"][daemon.host.address]["changes"])
+    return told(daemon)["changes"]
+
+
+def wrong(daemon: Daemon) -> set[str]:
+    rows = firewall_rows.rows(Member(daemon.host.machine, SPEC), daemon.host.session)
+    return {row.what for row in rows if row.verdict in {"missing", "differs"}}
 
 
 @pytest.fixture(scope="module", params=list(IPV6))
 def daemon(request: pytest.FixtureRequest, either: Daemon) -> Daemon:
     """In each of Docker's ways to bring IPv6 to containers; the firewall is off until the test of it."""
-    firewalling.firewall((Member(either.host.machine, SPEC),), quiet(), off=True)
+    told(either, off=True)
     settings = json.dumps(IPV6[request.param])
     either.host.ssh("cat >/etc/docker/daemon.json; systemctl restart docker", stdin=settings)
     either.settle()
@@ -170,11 +183,150 @@ def test_the_same_after_a_reboot(daemon: Daemon) -> None:
     assert on(daemon) == []
 
 
-def test_a_rule_of_somebody_else_in_dockers_chain_stays(daemon: Daemon) -> None:
-    rule = "DOCKER-USER -s 198.51.100.7/32 -j DROP"
-    daemon.host.ssh(f"iptables -I {rule}")
+# As fail2ban and crowdsec do: none of it is there when a host boots.
+THEIRS = """
+iptables -N f2b-test && iptables -A f2b-test -s 198.51.100.8/32 -j REJECT && iptables -A f2b-test -j RETURN
+ipset create crowdsec-test hash:ip -exist && ipset add crowdsec-test 198.51.100.9 -exist
+iptables -I DOCKER-USER -j f2b-test
+iptables -I DOCKER-USER -m set --match-set crowdsec-test src -j DROP
+iptables -I DOCKER-USER -s 198.51.100.7/32 -j DROP
+"""
+
+
+def in_dockers_chain(daemon: Daemon) -> str:
+    return daemon.host.ssh("iptables -S DOCKER-USER; iptables -S f2b-test")
+
+
+def without_theirs(daemon: Daemon) -> None:
+    daemon.host.ssh(
+        "iptables -F DOCKER-USER; iptables -F f2b-test; iptables -X f2b-test; ipset destroy crowdsec-test; "
+        "for t in iptables ip6tables; do $t -t security -F FORWARD; $t -t security -F own; $t -t security -X own; done",
+        check=False,
+    )
+    on(daemon)
+
+
+def test_rules_of_others_that_need_what_is_not_there_at_boot_keep_nothing_from_loading(daemon: Daemon) -> None:
+    daemon.host.ssh(THEIRS)
+    was = in_dockers_chain(daemon)
+    # Something to do, so that ufw is loaded anew.
+    daemon.host.ssh("iptables -t security -F veloz-docker")
     assert on(daemon)
+    assert in_dockers_chain(daemon) == was
     daemon.host.ssh("ufw reload")
-    assert f"-A {rule}" in daemon.host.ssh("iptables -S DOCKER-USER")
+    assert in_dockers_chain(daemon) == was
     daemon.only_declared()
     assert on(daemon) == []
+
+    daemon.host.reboot()
+    assert "f2b-test" not in daemon.host.ssh("iptables-save"), "this test shows nothing: their chain came back alone"
+    assert "Status: active" in daemon.host.ssh("ufw status")
+    assert daemon.host.ssh("systemctl is-failed ufw", check=False).strip() == "active"
+    daemon.only_declared()
+    assert on(daemon) == []
+
+    daemon.host.ssh(THEIRS)
+    assert on(daemon) == []
+    assert in_dockers_chain(daemon) == was
+    assert wrong(daemon) == set()
+    assert told(daemon, off=True)["changes"]
+    assert in_dockers_chain(daemon) == was
+    without_theirs(daemon)
+
+
+@pytest.mark.parametrize(
+    "rule", ["DOCKER-USER -j ACCEPT", "FORWARD -j ACCEPT", "DOCKER-USER -p tcp -m tcp --dport 5432 -j ACCEPT"]
+)
+def test_nothing_that_others_accept_opens_a_port_of_dockers(daemon: Daemon, rule: str) -> None:
+    on(daemon)
+    daemon.host.ssh(f"iptables -I {rule}; ip6tables -I {rule}", check=False)
+    daemon.only_declared()
+    said = told(daemon)
+    assert said["changes"] == []
+    assert any(f"-A {rule} (IPv4)" in note for note in said["notes"]) == rule.startswith("DOCKER-USER")
+    assert wrong(daemon) == set()
+    daemon.host.ssh(f"iptables -D {rule}; ip6tables -D {rule}", check=False)
+
+
+def test_rules_of_others_beside_ours_stay_and_one_that_may_not_load_at_boot_is_not_written(daemon: Daemon) -> None:
+    on(daemon)
+    add = """
+    for t in iptables ip6tables; do
+      $t -t security -N own && $t -t security -A own -j ACCEPT
+      $t -t security -I FORWARD -m comment --comment "it's \\"mine\\"" -j own
+    done
+    iptables -t security -A FORWARD -s 198.51.100.7/32 -j DROP
+    """
+    daemon.host.ssh(add)
+    assert {"/etc/ufw/after.rules: Docker's ports", "Docker's ports, IPv4", "Docker's ports, IPv6"} <= wrong(daemon)
+    assert f"{daemon.addresses[0]} port 5432, from here" in wrong(daemon), (
+        "theirs opens nothing: this test shows nothing"
+    )
+    said = told(daemon)
+    assert any(" -j own (IPv6" in note and "needs own" in note for note in said["notes"])
+    assert said["changes"][-1] == "~ the firewall is loaded anew"
+    assert on(daemon) == []
+    assert wrong(daemon) == set()
+    lines = daemon.host.ssh("iptables -t security -S FORWARD").splitlines()
+    assert [line.split()[-1] for line in lines] == ["ACCEPT", "veloz-docker", "DROP", "own"]
+    assert daemon.host.ssh("ip6tables -t security -S FORWARD").splitlines()[-1].endswith("-j own")
+    assert "own" not in daemon.host.ssh("cat /etc/ufw/after.rules /etc/ufw/after6.rules").split()
+    daemon.only_declared()
+
+    daemon.host.reboot()
+    daemon.only_declared()
+    assert on(daemon) == []
+    assert "-A FORWARD -s 198.51.100.7/32 -j DROP" in daemon.host.ssh("iptables -t security -S FORWARD")
+    daemon.host.ssh("iptables -t security -N own; iptables -t security -A FORWARD -j own")
+    assert on(daemon) == []
+    assert told(daemon, off=True)["changes"]
+    left = [line.split()[-1] for line in daemon.host.ssh("iptables -t security -S FORWARD").splitlines()]
+    assert sorted(left) == ["ACCEPT", "DROP", "own"]
+    without_theirs(daemon)
+
+
+def test_off_leaves_what_is_forwarded_to_docker_that_came_since(daemon: Daemon) -> None:
+    """The copy of before the first run says ACCEPT; Docker says DROP when it is what switches forwarding on."""
+    told(daemon, off=True)
+    daemon.host.ssh(
+        "systemctl stop docker docker.socket; for t in iptables ip6tables; do for table in filter nat; do "
+        "$t -t $table -F; $t -t $table -X; done; $t -P FORWARD ACCEPT; done"
+    )
+    assert on(daemon)
+    daemon.host.ssh("systemctl start docker")
+    daemon.only_declared()
+    assert told(daemon, off=True)["changes"]
+    assert daemon.host.ssh("iptables -S FORWARD").splitlines()[0] == "-P FORWARD DROP"
+    every = {SSH, *DECLARED, *UNDECLARED}
+    assert daemon.seen(every) == dict.fromkeys(daemon.addresses, every)
+
+
+@pytest.fixture
+def legacy(either: Daemon) -> Iterator[Daemon]:
+    """All with the older iptables, whose tables are others in the kernel."""
+    told(either, off=True)
+    switch = (
+        "systemctl stop docker docker.socket; nft flush ruleset; for t in iptables ip6tables; do "
+        "for table in filter nat security; do $t-legacy -t $table -F; $t-legacy -t $table -X; done; "
+        "update-alternatives --set $t /usr/sbin/$t-{}; done; systemctl start docker"
+    )
+    either.host.ssh(switch.format("legacy"))
+    either.settle()
+    yield either
+    told(either, off=True)
+    either.host.ssh(switch.format("nft"))
+    either.settle()
+
+
+def test_the_same_with_the_older_iptables(legacy: Daemon) -> None:
+    legacy.host.ssh(THEIRS)
+    was = in_dockers_chain(legacy)
+    assert on(legacy)
+    assert "-A veloz-docker" in legacy.host.ssh("iptables-legacy -t security -S")
+    legacy.only_declared()
+    assert on(legacy) == []
+    assert wrong(legacy) == set()
+    assert in_dockers_chain(legacy) == was
+    legacy.host.reboot()
+    legacy.only_declared()
+    assert on(legacy) == []

@@ -59,8 +59,9 @@ def test_nothing_is_wrong_after_it_was_applied(host: BareHost) -> None:
         ("ufw default allow incoming", "fd77:73::2 port 5432, from here"),
         ("ufw logging off", "ufw LOGLEVEL"),
         ("sed -i s/^IPV6=.*/IPV6=no/ /etc/default/ufw", "ufw IPV6"),
-        ("iptables -F DOCKER-USER", "DOCKER-USER, IPv4"),
-        ("ip6tables -D veloz-docker 1", "DOCKER-USER, IPv6"),
+        ("iptables -t security -F FORWARD", "Docker's ports, IPv4"),
+        ("ip6tables -t security -D veloz-docker 1", "Docker's ports, IPv6"),
+        ("iptables -t security -I FORWARD -p tcp -j ACCEPT", "Docker's ports, IPv4"),
         ("sed -i '/-o docker0 -j DROP/d' /etc/ufw/after6.rules", "/etc/ufw/after6.rules: Docker's ports"),
         ("systemctl disable ufw", "firewall"),
         # Behind ufw's back: only who looks from outside sees it.
@@ -73,6 +74,7 @@ def test_a_change_is_found_and_put_right(host: BareHost, change: str, what: str)
     assert what in wrong(host)
     host.ssh(
         "ufw delete allow 5432/tcp >/dev/null 2>&1; for t in iptables ip6tables; do "
+        "$t -t security -D FORWARD -p tcp -j ACCEPT 2>/dev/null; "
         "$t -D INPUT -p tcp --dport 5432 -j ACCEPT 2>/dev/null; $t -D INPUT -p tcp --dport 443 -j DROP 2>/dev/null; done; true"
     )
     on(host)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -13,9 +14,11 @@ from tests.e2e.host_commands import Done, hosts, killed
 from tests.e2e.host_values import differences, everything, machine_put_back
 from tests.faults.scale import Figure
 from tuning.pairs import PARTNERS
+from tuning.profile import ROLES
 
 pytestmark = pytest.mark.timeout(3600)
 OURS = "/etc/sysctl.d/99-veloz.conf"
+THP = "/sys/kernel/mm/transparent_hugepage/enabled"
 # Of the kills, failures and changes: each, or every so many on a machine that is busy or small.
 EVERY = int(os.environ.get("VELOZ_E2E_EVERY", "1"))
 GOOD = {"ok", "skipped", "unavailable"}
@@ -261,6 +264,87 @@ def test_what_ufw_sets_later_shadows_ours(host: BareHost) -> None:
         host.ssh("rm -r /etc/ufw /etc/default/ufw")
     assert bad(done) == {"net.ipv4.tcp_keepalive_time": "shadowed"}
     assert "/etc/ufw/sysctl.conf" in done.words
+
+
+@pytest.mark.usefixtures("tuned")
+@pytest.mark.parametrize(
+    ("path", "line", "key"),
+    [
+        ("/etc/sysctl.d/zz.conf", "vm.dirty_ratio = 20", "vm.dirty_bytes"),
+        ("/run/sysctl.d/zz.conf", "vm/dirty_background_ratio=10", "vm.dirty_background_bytes"),
+    ],
+)
+def test_a_later_file_that_sets_the_partner_shadows_ours(host: BareHost, path: str, line: str, key: str) -> None:
+    host.ssh(f"mkdir -p {PurePosixPath(path).parent}; echo '{line}' > {path}")
+    try:
+        done = verify(host)
+        assert bad(done) == {key: "shadowed"}
+        assert path in done.words
+        host.ssh("systemctl restart systemd-sysctl")
+        assert bad(verify(host))[key] == "differs", "what was foretold happens"
+    finally:
+        host.ssh(f"rm {path}")
+        hosts(host, "tune")
+    assert bad(verify(host)) == {}
+
+
+@pytest.mark.usefixtures("tuned")
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("/etc/tmpfiles.d/aa.conf", f"w {THP} - - - - always"),
+        ("/run/tmpfiles.d/zz.conf", "w /sys/kernel/mm/transparent_hugepage/enable* - - - - always"),
+    ],
+)
+def test_another_line_of_tmpfiles_shadows_ours(host: BareHost, path: str, line: str) -> None:
+    """The first of a path counts, and a pattern that comes later."""
+    host.ssh(f"mkdir -p {PurePosixPath(path).parent}; echo '{line}' > {path}")
+    try:
+        done = verify(host)
+        assert bad(done) == {THP: "shadowed"}
+        assert path in done.words
+        host.ssh("systemd-tmpfiles --create --boot --prefix=/sys/kernel/mm")
+        assert bad(verify(host)) == {THP: "differs"}, "what was foretold happens"
+    finally:
+        host.ssh(f"rm {path}")
+        hosts(host, "tune")
+    assert bad(verify(host)) == {}
+
+
+@pytest.mark.usefixtures("tuned")
+@pytest.mark.parametrize(
+    ("path", "text", "ours"),
+    [
+        (
+            "/run/systemd/journald.conf.d/zz.conf",
+            "[Journal]\\nSystemMaxUse=8G\\n",
+            "/etc/systemd/journald.conf.d/veloz.conf",
+        ),
+        ("/etc/security/limits.d/zz.conf", "veloz hard nofile 1024\\n", "/etc/security/limits.d/veloz.conf"),
+    ],
+)
+def test_a_later_drop_in_shadows_ours(host: BareHost, path: str, text: str, ours: str) -> None:
+    host.ssh(f"mkdir -p {PurePosixPath(path).parent}; printf '{text}' > {path}")
+    try:
+        done = verify(host)
+    finally:
+        host.ssh(f"rm {path}")
+    assert bad(done) == {ours: "shadowed"}
+    assert path in done.words
+
+
+def test_verify_knows_what_tune_was_told(host: BareHost, untouched: dict[str, str]) -> None:
+    hosts(host, "tune", "--roles", "gateway,engine", "--stack", "compose")
+    done = verify(host)
+    assert (done.status, bad(done), done.host["roles"]) == (0, {}, ["gateway", "engine"])
+    assert "as `make tune` was told" in done.words
+    other_roles = hosts(host, "verify", "--only", "tuning", "--roles", "redis,balancer")
+    assert other_roles.host["roles"] == ["balancer", "redis"]
+    assert other_roles.status == 1
+    hosts(host, "untune")
+    assert host.ssh("ls /var/lib/veloz/host").split() == ["lock"]
+    assert verify(host).host["roles"] == list(ROLES)
+    assert differences(untouched, everything(host)) == {}
 
 
 def test_a_value_above_ours_is_kept_and_told(host: BareHost, untouched: dict[str, str]) -> None:

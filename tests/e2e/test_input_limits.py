@@ -1,4 +1,4 @@
-"""S6 by raw sockets: how much a client may send, how slowly, and by which method."""
+"""By raw sockets: how much a client may send, how slowly, and by which method."""
 
 import asyncio
 import time

@@ -196,7 +196,7 @@ async def test_prometheus_sees_every_gateway(stack: OnCluster) -> None:
 async def test_a_certificate_and_a_configuration_are_taken_without_loss(
     stack: OnCluster, tmp_path: Path, seed: int, figure: Figure
 ) -> None:
-    """R12 and S4: nothing but files of the balancers changes, and their pods stay."""
+    """Nothing but files of the balancers changes, and their pods stay."""
     before = cluster_host.pods(stack.name, "balancer")
     took: list[float] = []
 
@@ -218,8 +218,8 @@ async def test_a_certificate_and_a_configuration_are_taken_without_loss(
 
     await stack.start()
     result = await campaign(stack, tmp_path, change, seed=seed, rate=RATE, accounts=2, by_balancer=True)
-    figure("R12 run", result.summary())
-    figure("R12 reloads; slowest until all balancers serve the new certificate, s", f"{len(took)}; {max(took):.1f}")
+    figure("run", result.summary())
+    figure("reloads; slowest until all balancers serve the new certificate, s", f"{len(took)}; {max(took):.1f}")
     assert cluster_host.pods(stack.name, "balancer") == before
     assert not (found := result.violations()), report(found)
     assert not (failed := _failed(result)), failed
@@ -227,7 +227,7 @@ async def test_a_certificate_and_a_configuration_are_taken_without_loss(
 
 
 async def test_a_rolling_update_fails_no_request(stack: OnCluster, tmp_path: Path, seed: int, figure: Figure) -> None:
-    """R11, by `up` with a changed setting."""
+    """By `up` with a changed setting."""
     updates = 0
 
     async def update(_: object) -> None:
@@ -243,8 +243,8 @@ async def test_a_rolling_update_fails_no_request(stack: OnCluster, tmp_path: Pat
 
     await stack.start()
     result = await campaign(stack, tmp_path, update, seed=seed, rate=RATE, accounts=2, by_balancer=True)
-    figure("R11 updates of all gateways", updates)
-    figure("R11 run", result.summary())
+    figure("updates of all gateways", updates)
+    figure("run", result.summary())
     assert not (found := result.violations()), report(found)
     assert not (failed := _failed(result)), failed
     assert result.statuses().total() >= ROLLING_REQUESTS
@@ -253,7 +253,7 @@ async def test_a_rolling_update_fails_no_request(stack: OnCluster, tmp_path: Pat
 async def test_a_hung_gateway_leaves_the_rotation(
     stack: OnCluster, tmp_path: Path, seed: int, rng: random.Random, figure: Figure
 ) -> None:
-    """R13: the requests that the hung gateway got are those that the balancer gave up on."""
+    """The requests that the hung gateway got are those that the balancer gave up on."""
     given_up = 0.9 * edge.balancer(stack.spec).answer_timeout
     hung: list[float] = []
 
@@ -269,8 +269,8 @@ async def test_a_hung_gateway_leaves_the_rotation(
 
     await stack.start()
     result = await campaign(stack, tmp_path, hang, seed=seed, rate=RATE, accounts=2, by_balancer=True)
-    figure("R13 run", result.summary())
-    figure("R13 seconds from SIGSTOP to the last request that the hung gateway got", max(hung))
+    figure("run", result.summary())
+    figure("seconds from SIGSTOP to the last request that the hung gateway got", max(hung))
     assert not (found := result.violations()), report(found)
     assert max(hung) <= OUT_SECONDS
 

@@ -1,4 +1,4 @@
-"""S9: the API does what its own description says, on thousands of generated requests."""
+"""The API does what its own description says, on thousands of generated requests."""
 
 import time
 from collections import Counter

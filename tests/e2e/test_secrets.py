@@ -1,4 +1,4 @@
-"""S5: a canary key is searched for everywhere a key could have leaked to."""
+"""A canary key is searched for everywhere a key could have leaked to."""
 
 import asyncio
 import secrets

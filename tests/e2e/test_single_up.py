@@ -74,7 +74,6 @@ def test_another_size_is_what_the_kernel_has(deployed: Deployed) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root looks into the network of a container")
 def test_the_declared_sysctls_are_those_inside(deployed: Deployed) -> None:
-    """T6."""
     for key, value in deployed.spec.limits.sysctls.items():
         inside = host.inside(f"{deployed.name}-gateway", ["cat", f"/proc/sys/{key.replace('.', '/')}"])
         assert inside.split() == value.split(), key

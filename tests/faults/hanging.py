@@ -1,4 +1,4 @@
-"""How long a balancer still sends requests to a gateway that hangs (R13)."""
+"""How long a balancer still sends requests to a gateway that hangs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""R14: the database falls silent for one gateway; it answers in time, drops the sockets, and the others take over."""
+"""The database falls silent for one gateway; it answers in time, drops the sockets, and the others take over."""
 
 import asyncio
 import time
@@ -46,8 +46,8 @@ async def test_a_gateway_whose_database_falls_silent_answers_in_time(
                     return not sockets & _sockets(cut, proxy.port)
 
                 await until(dropped, seconds=15)
-                figure("R14 seconds until the last socket was dropped", dropped_after := time.monotonic() - started)
-                figure("R14 seconds until the account traded elsewhere", await other_asking - started)
+                figure("seconds until the last socket was dropped", dropped_after := time.monotonic() - started)
+                figure("seconds until the account traded elsewhere", await other_asking - started)
                 await asyncio.sleep(max(0.0, started + DROP_SECONDS + 1 - time.monotonic()))
                 asking.cancel()
                 status, _ = await cut.health()
@@ -58,7 +58,7 @@ async def test_a_gateway_whose_database_falls_silent_answers_in_time(
             await cluster.settled()
             assert (await to_cut.post("/api/order", ORDER | {"client_order_id": "after"})).status == 200
     asked = [call for call in read(one.path) if call.order_id.startswith("silent")]
-    figure("R14 answers, slowest", f"{len(asked)} {max(call.seconds for call in asked):.2f}")
+    figure("answers, slowest", f"{len(asked)} {max(call.seconds for call in asked):.2f}")
     slow = [call for call in asked if call.status not in {503, 504} or call.seconds > ANSWER_SECONDS]
     with psycopg.connect(cluster.database) as connection:
         facts = gather(connection, [one.path, two.path], account=account)

@@ -1,4 +1,4 @@
-"""R15: a damaged account keeps its owner not ready and named; all other accounts trade on, the owner's too."""
+"""A damaged account keeps its owner not ready and named; all other accounts trade on, the owner's too."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ async def test_a_damaged_account_is_quarantined_and_the_others_trade(
             expected = {account: 503 if account == damaged else 200 for account in clients}
             assert await _submit(clients, f"rest-{gateway.owner}") == expected
         owned = [account for account in clients if (await _owner(cluster, account)) == victim]
-        figure("R15 accounts that trade on beside the damaged one, its owner's", f"{ACCOUNTS - 1} {len(owned) - 1}")
+        figure("accounts that trade on beside the damaged one, its owner's", f"{ACCOUNTS - 1} {len(owned) - 1}")
         assert _change(cluster, MEND, damaged) == 1
         await cluster.settled()
         assert await _submit(clients, "rest-mended") == dict.fromkeys(clients, 200)

@@ -1,4 +1,4 @@
-"""R8: one order from any number of submits over all gateways, whatever is killed between them; other content is refused."""
+"""One order from any number of submits over all gateways, whatever is killed between them; other content is refused."""
 
 import asyncio
 import random
@@ -41,7 +41,7 @@ async def test_a_hundred_submits_of_one_id_over_all_gateways_are_one_order(
                 await _insist(client, body | {"qty": "0.02"}, 409)
     with psycopg.connect(cluster.database) as connection:
         facts = gather(connection, [ledger.path], account=account)
-    figure("R8 ids, submits", f"{ROUNDS} {len(facts.calls)}")
+    figure("ids, submits", f"{ROUNDS} {len(facts.calls)}")
     assert not (found := check(facts)), report(found)
     assert len(facts.orders) == ROUNDS
     for order_id in facts.orders:

@@ -1,4 +1,4 @@
-"""R1, R2: no order is lost or doubled in a cluster, whatever in it is killed, stopped or cut off."""
+"""No order is lost or doubled in a cluster, whatever in it is killed, stopped or cut off."""
 
 import asyncio
 import random
@@ -32,9 +32,9 @@ async def test_no_order_is_lost_or_doubled_by_kills_of_gateways(
 
     await cluster.start()
     result = await campaign(cluster, tmp_path, break_it, seed=seed)
-    figure("R1 gateways killed", cluster_kills)
-    figure("R1 until ready, s", spread(starts))
-    figure("R1 run", result.summary())
+    figure("gateways killed", cluster_kills)
+    figure("until ready, s", spread(starts))
+    figure("run", result.summary())
     assert not (found := result.violations()), report(found)
     assert result.orders() > 5 * cluster_kills, "too few orders for the kills to have met any"
     assert len(result.gaps) > cluster_kills / 2, "the followers did not come back"
@@ -52,10 +52,10 @@ async def test_no_order_is_lost_or_doubled_by_kills_of_engines(
     await cluster.start()
     result = await campaign(cluster, tmp_path, break_it, seed=seed)
     respawned, ready = [end.respawned for end in ends], [end.ready for end in ends]
-    figure("R2 engines killed", cluster_kills)
-    figure("R2 respawn, s", spread(respawned))
-    figure("R2 until ready, s", spread(ready))
-    figure("R2 run", result.summary())
+    figure("engines killed", cluster_kills)
+    figure("respawn, s", spread(respawned))
+    figure("until ready, s", spread(ready))
+    figure("run", result.summary())
     assert not (found := result.violations()), report(found)
     assert max(respawned) <= RESPAWN_SECONDS
     assert max(ready) <= READY_SECONDS
@@ -69,8 +69,8 @@ async def test_no_order_is_lost_or_doubled_whatever_breaks(
     havoc = Havoc(cluster, rng)
     await cluster.start()
     result = await campaign(cluster, tmp_path, lambda _: havoc.run(cluster_kills), seed=seed)
-    figure("R1 R2 R6 faults", dict(sorted(havoc.done.items())))
-    figure("R1 R2 R6 run", result.summary())
+    figure("faults", dict(sorted(havoc.done.items())))
+    figure("run", result.summary())
     assert not (found := result.violations()), report(found)
     assert result.orders() > 2 * cluster_kills, "too few orders for the faults to have met any"
 
@@ -86,7 +86,7 @@ async def test_ten_thousand_open_orders_are_restored_in_time(cluster: Cluster, t
         async with Client(owner.url, headers, ledger) as client:
             await _fill_book(client)
     end = await end_engine(owner)
-    figure("R2 10,000 open orders: respawn and ready, s", f"{end.respawned:.2f} {end.ready:.2f}")
+    figure("10,000 open orders: respawn and ready, s", f"{end.respawned:.2f} {end.ready:.2f}")
     assert await cluster.owner_of("full-book") is owner, "the account moved"
     assert end.respawned <= RESPAWN_SECONDS
     assert end.ready <= READY_SECONDS

@@ -1,4 +1,4 @@
-"""R17: the rate limit of a key holds over all gateways, with ten times the limit asked of three."""
+"""The rate limit of a key holds over all gateways, with ten times the limit asked of three."""
 
 import asyncio
 import random
@@ -30,7 +30,7 @@ async def test_three_gateways_let_pass_what_one_would(own_cluster: Cluster, rng:
     for _ in range(ROUNDS):
         passed, statuses, bare = await _flood(cluster, headers, rng)
         most = max(sum(start <= at < start + WINDOW for at in passed) for start in passed)
-        figure(f"R17 limit {LIMIT} in {WINDOW} s: asked, passed in one window", f"{statuses.total()} {most}")
+        figure(f"limit {LIMIT} in {WINDOW} s: asked, passed in one window", f"{statuses.total()} {most}")
         assert set(statuses) == {200, 429}, statuses
         assert statuses.total() >= 10 * LIMIT
         assert LIMIT * 0.9 <= most <= LIMIT * (1 + OVER)

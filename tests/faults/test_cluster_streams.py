@@ -1,4 +1,4 @@
-"""R9: a client of the stream comes back to any gateway and has missed nothing, seen nothing twice."""
+"""A client of the stream comes back to any gateway and has missed nothing, seen nothing twice."""
 
 import asyncio
 import random
@@ -39,8 +39,8 @@ async def test_streams_have_no_gap_and_no_duplicate_when_gateways_are_killed(
 
     await cluster.start()
     result = await campaign(cluster, tmp_path, break_it, seed=seed, accounts=3, rate=60, followers=4)
-    figure("R9 gateways killed", KILLS)
-    figure("R9 run", result.summary())
+    figure("gateways killed", KILLS)
+    figure("run", result.summary())
     assert not (found := result.violations()), report(found)
     assert len(result.gaps) > KILLS
 
@@ -59,7 +59,7 @@ async def test_ten_thousand_events_are_replayed_in_a_second_by_any_gateway(
         seconds, ids = await _replay(gateway, headers, head)
         slowest = max(slowest, seconds)
         assert ids == list(range(1, head + 1))
-    figure(f"R9 seconds to replay {head} events, the slowest gateway", slowest)
+    figure(f"seconds to replay {head} events, the slowest gateway", slowest)
     assert slowest <= REPLAY_SECONDS * max(1.0, head / 10_000)
     await _pruned_is_reset(cluster, headers, head)
 

@@ -1,4 +1,4 @@
-"""R6: no order fails while Valkey is killed; it holds nothing that orders need."""
+"""No order fails while Valkey is killed; it holds nothing that orders need."""
 
 import asyncio
 import random
@@ -28,8 +28,8 @@ async def test_no_order_fails_while_valkey_is_killed(
 
     await cluster.start()
     result = await campaign(cluster, tmp_path, break_it, seed=seed)
-    figure("R6 Valkey killed", KILLS)
-    figure("R6 run", result.summary())
+    figure("Valkey killed", KILLS)
+    figure("run", result.summary())
     assert not (found := result.violations()), report(found)
     assert not (failed := result.failed()), f"{len(failed)} failed, the first: {failed[0]}"
-    figure("R6 slowest answer, s", max(call.seconds for facts in result.accounts for call in facts.calls))
+    figure("slowest answer, s", max(call.seconds for facts in result.accounts for call in facts.calls))

@@ -1,4 +1,4 @@
-"""R15: a start that finds engine, tables and log unequal stays not ready and says which account."""
+"""A start that finds engine, tables and log unequal stays not ready and says which account."""
 
 import asyncio
 import json

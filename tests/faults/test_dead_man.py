@@ -1,4 +1,4 @@
-"""R16: the dead man's switch fires in time although the gateway that owns the account is killed."""
+"""The dead man's switch fires in time although the gateway that owns the account is killed."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ async def test_the_switch_fires_in_time_across_a_kill_of_the_owner(
         await cluster.start()
         account = f"switch-{seed}-{before}-{number}"
         late.append(await _round(cluster, account, before, tmp_path / f"{number}.jsonl"))
-    figure("R16 seconds after its time-out that a switch had cancelled everything", f"{max(late):.2f} of {late}")
+    figure("seconds after its time-out that a switch had cancelled everything", f"{max(late):.2f} of {late}")
     assert max(late) <= LATE_SECONDS
 
 

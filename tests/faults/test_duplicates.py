@@ -1,4 +1,4 @@
-"""R8: one order from any number of submits, whatever is killed between them; other content under its id is refused."""
+"""One order from any number of submits, whatever is killed between them; other content under its id is refused."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""R2: no order is lost or doubled when the engine dies; it is back at once, and restored."""
+"""No order is lost or doubled when the engine dies; it is back at once, and restored."""
 
 import asyncio
 import random

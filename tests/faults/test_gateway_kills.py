@@ -1,4 +1,4 @@
-"""R1: no acknowledged order is lost or doubled when the gateway is killed under load."""
+"""No acknowledged order is lost or doubled when the gateway is killed under load."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""R13 and fencing: a gateway that hangs leaves the rotation, gets nothing twice, and writes nothing when it wakes too late."""
+"""A gateway that hangs leaves the rotation, gets nothing twice, and writes nothing when it wakes too late."""
 
 import asyncio
 import json
@@ -49,8 +49,8 @@ async def test_a_hung_gateway_leaves_the_rotation_and_no_post_is_sent_again(
 
     await tapped.start()
     result = await campaign(tapped, tmp_path, hang, seed=seed, by_balancer=True)
-    figure("R13 run", result.summary())
-    figure("R13 seconds from SIGSTOP to the last request that the hung gateway got", max(hung))
+    figure("run", result.summary())
+    figure("seconds from SIGSTOP to the last request that the hung gateway got", max(hung))
     assert not (found := result.violations()), report(found)
     assert max(hung) <= OUT_SECONDS
     calls = Counter(
@@ -63,7 +63,7 @@ async def test_a_hung_gateway_leaves_the_rotation_and_no_post_is_sent_again(
         for _, body in sent:
             got[body] += text.count(body)
     again = {body: (sent[path, body], got[body]) for path, body in sent if got[body] > sent[path, body]}
-    figure("R13 POSTs sent, got, sent again", f"{sum(sent.values())} {got.total()} {len(again)}")
+    figure("POSTs sent, got, sent again", f"{sum(sent.values())} {got.total()} {len(again)}")
     assert got.total() > sum(sent.values()) / 2, "the taps saw nothing"
     assert not again
 

@@ -1,4 +1,4 @@
-"""R11: gateways are replaced one by one behind a real balancer and no request fails; who joins or leaves moves its share only."""
+"""Gateways are replaced one by one behind a real balancer and no request fails; who joins or leaves moves its share only."""
 
 import asyncio
 import random
@@ -46,9 +46,9 @@ async def test_a_rolling_update_fails_no_request(
 
     await own_cluster.start()
     result = await campaign(own_cluster, tmp_path, roll, seed=seed, rate=RATE, by_balancer=True)
-    figure("R11 gateways replaced", len(exits))
-    figure("R11 slowest exit, s", max(exits))
-    figure("R11 run", result.summary())
+    figure("gateways replaced", len(exits))
+    figure("slowest exit, s", max(exits))
+    figure("run", result.summary())
     assert not (found := result.violations()), report(found)
     assert set(statuses) == {0}
     assert max(exits) <= EXIT_SECONDS

@@ -1,8 +1,14 @@
 """What a deployment asks of a host follows from its roles and its description."""
 
-from hosts import demand
-from hosts.inventory import members
-from stacks import ports
+from typing import Literal
+
+import msgspec
+import pytest
+
+from hosts import demand, native
+from hosts.inventory import Member, members
+from stacks import ports, stores
+from stacks.spec import Postgres
 
 
 def test_a_host_of_one_role_is_asked_for_that_alone() -> None:
@@ -23,6 +29,20 @@ def test_a_host_for_everything_keeps_every_listener_out_of_the_ephemeral_ports()
     assert found.backlog == 2048
 
 
-def test_only_a_server_that_is_told_its_buffers_asks_for_huge_pages() -> None:
+@pytest.mark.parametrize("install", ["native", "docker"])
+def test_huge_pages_are_asked_for_with_the_buffers_that_the_server_is_told(
+    install: Literal["native", "docker"],
+) -> None:
     [one] = members("192.0.2.7")
-    assert demand.of(one).shared_buffers_mib == 0
+    spec = msgspec.structs.replace(one.spec, hosts=msgspec.structs.replace(one.spec.hosts, install=install))
+    found = demand.of(Member(one.machine, spec))
+    assert f"shared_buffers = '{found.shared_buffers_mib}MB'\n" in native.postgres_file(spec)
+    assert f"shared_buffers={found.shared_buffers_mib}MB" in stores.postgres_arguments(spec)
+    assert found.postgres_connections == spec.postgres.max_connections
+
+
+def test_a_host_without_a_server_of_ours_asks_for_no_huge_pages() -> None:
+    [gateways] = members("192.0.2.7", roles="gateway")
+    [one] = members("192.0.2.7")
+    elsewhere = msgspec.structs.replace(one.spec, postgres=Postgres(store="external", host="db"))
+    assert demand.of(gateways).shared_buffers_mib == demand.of(Member(one.machine, elsewhere)).shared_buffers_mib == 0

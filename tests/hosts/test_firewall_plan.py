@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from hosts import docker_user, firewall_plan
-from hosts.docker_user import FAMILIES, JUMP, Kernel
+from hosts import docker_ports, firewall_plan
+from hosts.docker_ports import FAMILIES, JUMP, Kernel
 from hosts.firewall_facts import Firewall, read
 from hosts.ufw import Added, Rule
 from stacks.commands.failures import Failure
@@ -19,17 +19,15 @@ DEFAULTS = {name: want for name, (want, _) in firewall_plan.DEFAULTS.items()} | 
 
 def closed(**more: Any) -> Firewall:  # noqa: ANN401
     """As it should be."""
-    chains = {family: docker_user.chain(RULES, Kernel(), family, (22,)) for family in FAMILIES}
-    kernel = {
-        family: Kernel((JUMP,), chain, ("-A FORWARD -j veloz-docker", *chain)) for family, chain in chains.items()
-    }
+    chains = {family: docker_ports.chain(RULES, Kernel(), family, (22,)) for family in FAMILIES}
+    kernel = {family: Kernel((JUMP, *chain)) for family, chain in chains.items()}
     usual = Firewall(
         installed=True,
         running=True,
         at_boot=True,
         defaults=DEFAULTS,
         added=tuple(Added(rule.arguments, f"veloz: {rule.why}") for rule in RULES),
-        blocks={family: docker_user.block(RULES, Kernel(), family, (22,)) for family in FAMILIES},
+        blocks={family: docker_ports.block(RULES, Kernel(), family, (22,)) for family in FAMILIES},
         kernel=kernel,
         ssh_ports=(22,),
     )
@@ -98,14 +96,52 @@ def test_rules_of_others_are_named_and_stay() -> None:
     assert any("ufw deny 443/tcp: somebody else refuses what the description opens" in note for note in plan.notes)
 
 
+def beside(*, security: tuple[str, ...] = (), docker_user: tuple[str, ...] = ()) -> firewall_plan.Plan:
+    """As it should be, with rules of others: after ours in our table, and in Docker's chain for them."""
+    now = closed()
+    kernel = {family: Kernel((*it.security, *security), docker_user) for family, it in now.kernel.items()}
+    return firewall_plan.plan(RULES, closed(kernel=kernel))
+
+
+@pytest.mark.parametrize(
+    "rule",
+    ["-j f2b-sshd", "-m set --match-set crowdsec-blacklists src -j DROP", "-s 198.51.100.7/32 -j DROP", "-j ACCEPT"],
+)
+def test_nothing_is_done_about_rules_of_others_in_dockers_chain(rule: str) -> None:
+    plan = beside(docker_user=("-N DOCKER-USER", f"-A DOCKER-USER {rule}", "-A DOCKER-USER -j RETURN"))
+    assert plan.changes == ()
+    said = [note for note in plan.notes if "DOCKER-USER" in note]
+    assert [note.partition(":")[0] for note in said] == (
+        [f"-A DOCKER-USER {rule} (IPv{family})" for family in FAMILIES] if "ACCEPT" in rule else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "missing"),
+    [("-j own", "own"), ("-m set --match-set bad src -j DROP", "-m set"), ("-j SECMARK", "SECMARK")],
+)
+def test_a_rule_that_may_not_load_at_boot_is_named_and_why(rule: str, missing: str) -> None:
+    plan = beside(security=(f"-A FORWARD {rule}",))
+    assert plan.changes == ()
+    told = [note for note in plan.notes if f"-A FORWARD {rule} (IPv4" in note]
+    assert [f"needs {missing}" in note and "until ufw is loaded anew" in note for note in told] == [True]
+
+
+def test_one_that_always_loads_is_kept_in_the_file() -> None:
+    plan = beside(security=("-A FORWARD -s 198.51.100.7/32 -j DROP",))
+    assert [change.words.partition(":")[0] for change in plan.changes] == [
+        "~ /etc/ufw/after.rules", "~ /etc/ufw/after6.rules", "~ the firewall is loaded anew"
+    ]  # fmt: skip
+
+
 def test_another_firewall_is_not_fought_with() -> None:
-    with pytest.raises(Failure, match="firewalld is active"):
-        words(closed(firewalld=True))
+    with pytest.raises(Failure, match=r"^firewalld and nftables: active or .* disable --now firewalld nftables,"):
+        words(closed(rivals=("firewalld", "nftables")))
 
 
 def test_a_block_without_its_end_is_not_cut_out() -> None:
     with pytest.raises(Failure, match=r"after\.rules: .* has no"):
-        words(closed(blocks={4: closed().blocks[4].replace(docker_user.END, "")}))
+        words(closed(blocks={4: closed().blocks[4].replace(docker_ports.END, "")}))
 
 
 def test_off_keeps_what_somebody_else_has_added_since() -> None:
@@ -142,14 +178,22 @@ data fd00::4
 @@veloz bridges
 br-0123456789ab
 br-lan
-@@veloz hook4
+@@veloz rivals
+nftables
+@@veloz docker_user4
 -N DOCKER-USER
--A DOCKER-USER -j veloz-docker
+-A DOCKER-USER -j f2b-sshd
+@@veloz security4
+*security
+-A FORWARD -j veloz-docker
 """
     found = read(said.splitlines())
     assert (found.installed, found.running, found.at_boot, found.armed) == (True, False, True, False)
     assert found.defaults == {"IPV6": "yes", "DEFAULT_INPUT_POLICY": "DROP", "LOGLEVEL": "low"}
     assert found.added == (Added("allow 443/tcp", "veloz: clients, https"),)
     assert found.ssh_ports == (22, 2222)
+    assert found.rivals == ("nftables",)
     assert found.resolved == {"data": ("10.0.0.4", "fd00::4")}
-    assert found.kernel[4] == Kernel(("-N DOCKER-USER", JUMP), bridges=("br-lan",))
+    assert found.kernel[4] == Kernel(
+        ("*security", JUMP), ("-N DOCKER-USER", "-A DOCKER-USER -j f2b-sshd"), bridges=("br-lan",)
+    )

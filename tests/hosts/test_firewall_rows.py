@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hosts import firewall_rows, reachable
+from hosts.docker_ports import Kernel
 from hosts.firewall_facts import Firewall
 from hosts.ufw import Added, Rule
 from tests.hosts.test_firewall_plan import DEFAULTS, RULES, closed
@@ -35,12 +36,36 @@ def test_a_host_as_described_is_ok() -> None:
         ({"added": (*closed().added, Added("allow 80/tcp", "veloz: http"))}, "ufw allow 80/tcp", "differs"),
         ({"added": (*closed().added, Added("allow 2222/tcp"))}, "ufw allow 2222/tcp", "skipped"),
         ({"blocks": {}}, "/etc/ufw/after.rules: Docker's ports", "differs"),
-        ({"kernel": {}}, "DOCKER-USER, IPv6", "differs"),
+        ({"kernel": {}}, "Docker's ports, IPv6", "differs"),
+        ({"rivals": ("nftables",)}, "nftables, another firewall", "differs"),
         ({"armed": True}, "the way back", "differs"),
     ],
 )
 def test_what_is_not_so_is_found(more: dict[str, Any], what: str, verdict: str) -> None:
     assert judged(closed(**more))[what] == verdict
+
+
+@pytest.mark.parametrize(
+    ("rule", "verdict"),
+    [("-j ACCEPT", "differs"), ("-j theirs", "differs"), ("-j f2b-sshd", "ok"), ("-s 192.0.2.9/32 -j DROP", "ok")],
+)
+def test_somebody_elses_rule_before_ours_matters_only_when_it_lets_pass(rule: str, verdict: str) -> None:
+    chains = ("-A theirs -p tcp -j ACCEPT", "-A f2b-sshd -s 198.51.100.7/32 -j DROP", "-A f2b-sshd -j RETURN")
+    ours = closed().kernel[4].security
+    row = {
+        row.what: row
+        for row in firewall_rows.inside(RULES, closed(kernel={4: Kernel((f"-A FORWARD {rule}", *ours, *chains))}))
+    }["Docker's ports, IPv4"]
+    assert row.verdict == verdict
+    assert row.have == ("so" if verdict == "ok" else f"passed by: -A FORWARD {rule}")
+
+
+def test_what_others_accept_in_dockers_chain_is_no_difference() -> None:
+    kernel = {
+        family: it._replace(docker_user=("-A DOCKER-USER -j ACCEPT", "-A DOCKER-USER -j f2b-sshd"))
+        for family, it in closed().kernel.items()
+    }
+    assert set(judged(closed(kernel=kernel)).values()) == {"ok"}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from hosts import inventory
 from hosts.inventory import members
+from stacks.commands.failures import Failure
 
 
 @pytest.mark.parametrize(
@@ -36,3 +37,29 @@ def test_what_the_command_line_says_of_a_host_counts_and_the_rest_is_the_stack_f
     assert (found.machine.user, found.machine.port, found.machine.roles) == ("root2", 2222, ("redis",))
     [found] = inventory.members("192.0.2.7", roles="gateway", stack="desk")
     assert (found.machine.user, found.machine.port, found.machine.roles) == ("admin", 2222, ("gateway",))
+
+
+@pytest.fixture
+def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stack with two machines, the second with a key of its own; the file of another key."""
+    machines = [{"address": "192.0.2.7"}, {"address": "192.0.2.8", "key": "/keys/own"}]
+    document = {
+        "config": {"veloz:deployment": {"topology": "compose", "hosts": {"install": "docker", "machines": machines}}}
+    }
+    (tmp_path / "Pulumi.two.yaml").write_text(json.dumps(document))
+    monkeypatch.setattr(inventory, "STACKS", tmp_path)
+    (tmp_path / "key").touch()
+    return tmp_path / "key"
+
+
+def test_a_key_without_a_host_is_for_all_that_name_none(two: Path) -> None:
+    assert [one.machine.key for one in members(key=str(two), stack="two")] == [str(two), "/keys/own"]
+    assert [one.machine.key for one in members(stack="two")] == ["", "/keys/own"]
+    with pytest.raises(Failure, match=r"SSH_KEY = .*no such file"):
+        members(key="/no/such/key", stack="two")
+
+
+@pytest.mark.usefixtures("two")
+def test_roles_without_a_host_are_refused() -> None:
+    with pytest.raises(Failure, match=r"ROLES = 'gateway': says what the host that HOST names is for.*leave ROLES out"):
+        members(roles="gateway", stack="two")

@@ -14,11 +14,12 @@ from hosts import lock
 class Client:
     """Of SSH, but the host is this machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 1) -> None:
         self.shells: list[subprocess.Popen[str]] = []
+        self.connection = f"192.0.2.9 {port} 192.0.2.7 22"
 
     def exec_command(self, command: str, **_more: object) -> tuple[IO[str], IO[str], None]:
-        environ = {"PATH": "/usr/bin:/bin", "SSH_CONNECTION": "192.0.2.9 1 192.0.2.7 22"}
+        environ = {"PATH": "/usr/bin:/bin", "SSH_CONNECTION": self.connection}
         shell = subprocess.Popen(
             ["sh", "-c", command], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ
         )
@@ -65,3 +66,30 @@ def test_a_connection_that_dies_gives_the_lock_back() -> None:
 
 def test_other_connections_than_ssh_have_no_lock() -> None:
     lock.take(SimpleNamespace(connector=SimpleNamespace(), data={}))  # type: ignore[arg-type]
+
+
+def left_at_work(client: Client, seconds: float) -> subprocess.Popen[bytes]:
+    """What a connection started, as sshd leaves it when that is cut off."""
+    return subprocess.Popen(["sleep", str(seconds)], env={"PATH": "/usr/bin:/bin", "SSH_CONNECTION": client.connection})
+
+
+def test_what_a_connection_that_was_cut_off_left_at_work_is_waited_for() -> None:
+    first, second = Client(1), Client(2)
+    lock.take(host(first))
+    with left_at_work(first, 1.5) as left:
+        first.close()
+        lock.take(host(second))
+        assert left.poll() == 0
+    second.close()
+
+
+def test_what_never_ends_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_LEFT_SECONDS", 1)
+    first, second = Client(1), Client(2)
+    lock.take(host(first))
+    with left_at_work(first, 60) as left:
+        first.close()
+        with pytest.raises(PyinfraError, match=rf"cut off is still at work.*ps -fp {left.pid};"):
+            lock.take(host(second))
+        left.kill()
+    second.close()

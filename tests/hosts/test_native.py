@@ -15,6 +15,8 @@ from hosts import native
 from hosts.inventory import Member
 from stacks import ports
 from stacks.commands.failures import Failure
+from stacks.commands.findings import show
+from stacks.commands.output import Output
 from stacks.document import load
 from stacks.machines import Machine
 from stacks.spec import Deployment
@@ -112,3 +114,11 @@ def test_a_certificate_is_for_the_names_clients_use() -> None:
 def test_what_cannot_be_native_is_refused(members: list[Member], why: str) -> None:
     with pytest.raises(Failure, match=why):
         native.refuse(members)
+
+
+def test_a_host_of_another_deployment_is_refused() -> None:
+    desk = spec(name="desk")
+    assert list(native.findings(desk, "")) == []
+    assert list(native.findings(desk, "desk")) == []
+    with pytest.raises(Failure, match=r"wanted desk, have fund\. A host serves one.*name: fund.*/etc/veloz/deployment"):
+        show(list(native.findings(desk, "fund")), Output(machine=True))

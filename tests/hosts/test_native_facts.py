@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from hosts.native_facts import (
     Certificate,
     CertificateState,
+    Older,
     Postgres,
     PostgresState,
     Releases,
@@ -19,10 +23,54 @@ from hosts.native_facts import (
 
 
 def test_a_cluster_and_what_is_in_it() -> None:
-    found = PostgresState().process(["cluster|15/main", "checksums|off", "role|on"])
-    assert found == Postgres("15/main", checksums=False, role=True, database=False)
+    found = PostgresState().process(["cluster|15/main", "data|/srv/15", "running|on", "checksums|on", "role|on"])
+    assert found == Postgres("15/main", "/srv/15", running=True, checksums=True, role=True, database=False)
     assert found.unit == "postgresql@15-main.service"
     assert PostgresState().process([]) == Postgres()
+
+
+@pytest.mark.parametrize(("version", "checksums"), [("0", False), ("1", True)])
+def test_checksums_of_a_cluster_that_is_down_are_its_control_files(
+    tmp_path: Path, *, version: str, checksums: bool
+) -> None:
+    control = tmp_path / "pg_controldata"
+    control.write_text(f"#!/bin/sh\necho 'Database cluster state:               shut down'\n"
+                       f"echo 'Data page checksum version:           {version}'\n")  # fmt: skip
+    lists = tmp_path / "pg_lsclusters"
+    lists.write_text(
+        "#!/bin/sh\necho '15 other 5433 online postgres /srv/o log'\necho '15 main 5432 down postgres /srv/m log'\n"
+    )
+    for one in (control, lists):
+        one.chmod(0o755)
+    command = PostgresState().command().replace("/usr/lib/postgresql/$version/bin", str(tmp_path))
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    said = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True, env=environ).stdout
+    assert PostgresState().process(said.splitlines()) == Postgres("15/main", "/srv/m", checksums=checksums)
+
+
+@pytest.mark.parametrize(
+    ("active", "entered", "older"),
+    [
+        (0, "Thu 2026-01-01 00:00:00.500000 UTC", True),  # written after it started, in the same second
+        (0, "Thu 2026-01-01 00:00:00.900000 UTC", False),
+        (3, "Thu 2026-01-01 00:00:00.900000 UTC", True),
+        (3, "", True),
+    ],
+)
+def test_a_unit_that_is_down_or_has_not_read_a_file_is_older(
+    tmp_path: Path, *, active: int, entered: str, older: bool
+) -> None:
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(f"#!/bin/sh\ncase $1 in is-active) exit {active} ;; *) echo '{entered}' ;; esac\n")
+    systemctl.chmod(0o755)
+    file = tmp_path / "file"
+    file.touch()
+    os.utime(file, ns=(0, int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * 10**9 + 700_000_000))
+    command = Older().command("x.service", str(file))
+    done = subprocess.run(
+        ["sh", "-c", command], check=True, capture_output=True, text=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    )
+    assert Older().process(done.stdout.splitlines()) == older
 
 
 def test_releases_and_the_one_that_is_current() -> None:

@@ -1,9 +1,17 @@
 """A session tells what it does, and says what the host said when it fails."""
 
-import pytest
-from pyinfra.facts.server import Command
-from pyinfra.operations import server
+import io
+import socket
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+from pyinfra.connectors.fake import FakeConnector
+from pyinfra.facts.server import Command
+from pyinfra.operations import files, server
+
+from hosts import session as of_hosts
 from hosts.session import KNOWN_HOSTS, Session, Step, ssh_data
 from stacks.commands.failures import Failure
 from stacks.machines import Machine
@@ -72,3 +80,47 @@ def test_another_user_than_root_uses_sudo(monkeypatch: pytest.MonkeyPatch) -> No
 def test_known_hosts_may_be_kept_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KNOWN_HOSTS, "/somewhere")
     assert ssh_data(Machine(address="192.0.2.7"))["ssh_known_hosts_file"] == "/somewhere"
+
+
+def test_a_host_that_is_gone_is_noticed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()) as one:
+        asked: list[int] = []
+        transport = SimpleNamespace(sock=one, set_keepalive=asked.append)
+        client = SimpleNamespace(get_transport=lambda: transport)
+        of_hosts.notice_its_end(SimpleNamespace(connector=SimpleNamespace(client=client)))  # type: ignore[arg-type]
+        assert asked == [of_hosts.ALIVE_SECONDS]
+        assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == of_hosts.GONE_SECONDS * 1000
+
+
+@pytest.mark.parametrize(("status", "refused"), [(0, False), (1, True), (127, True)])
+def test_a_user_who_may_not_sudo_is_refused_and_never_asked_for_a_password(*, status: int, refused: bool) -> None:
+    asked: list[str] = []
+
+    def exec_command(command: str, timeout: float) -> tuple[None, SimpleNamespace, io.BytesIO]:
+        asked.append(f"{command} {timeout:g}")
+        channel = SimpleNamespace(recv_exit_status=lambda: status)
+        return None, SimpleNamespace(channel=channel), io.BytesIO(b"sudo: a password is required\n")
+
+    client = SimpleNamespace(exec_command=exec_command)
+    host: Any = SimpleNamespace(connector=SimpleNamespace(client=client), data={"_sudo": True})
+    machine = Machine(address="192.0.2.7", user="deployer")
+    with (
+        pytest.raises(Failure, match=r"deployer@192\.0\.2\.7: must be root.*a password is required\); say HOST=root@")
+        if refused
+        else nullcontext()
+    ):
+        of_hosts.check_rights(host, machine)
+    assert asked == ["sudo -n true 10"]
+
+
+def test_of_an_upload_that_breaks_pyinfras_own_words_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_positional: object, **_named: object) -> None:
+        raise OSError("size mismatch in put!  0 != 3")
+
+    monkeypatch.setattr(FakeConnector, "put_file", full)
+
+    def upload() -> None:
+        files.put(name="a file", src=io.BytesIO(b"abc"), dest="/x", create_remote_dir=False)
+
+    with fake_session({}) as there, pytest.raises(Failure, match=r"a file: .*size mismatch in put!  0 != 3"):
+        there.run(upload)

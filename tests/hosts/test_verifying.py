@@ -17,6 +17,12 @@ from stacks.machines import Machine
 from tuning.plan import Plan
 from tuning.verdict import Row
 
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Session, "fact", lambda _session, _fact: None)
+
+
 FINE = Row("net.a", "1", "1", "ok", "why")
 SHADOWED = Row("net.b", "2", "2", "shadowed", "/etc/sysctl.d/zz.conf gives 3")
 

@@ -130,6 +130,8 @@ def _kubernetes(draw: st.DrawFn) -> dict[str, Any]:
     replicas = draw(st.integers(1, 3))
     cluster["max_replicas"] = draw(st.sampled_from([0, replicas, _MOST]))
     if draw(st.booleans()):
+        cluster |= {"cpu_burst": draw(st.integers(1, 4))}
+    if draw(st.booleans()):
         cluster |= {"storage_class": "fast", "dns_domain": "corp.example", "node": {"cpu": 64_000, "memory": 131_072}}
     return {
         "gateways": {"replicas": replicas, "settings": draw(settings), "egress": draw(st.booleans())},

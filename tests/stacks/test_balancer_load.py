@@ -1,4 +1,4 @@
-"""Both balancers under load: slow clients beside others, reloads, connections to gateways (S7, R12, T7).
+"""Both balancers under load: slow clients beside others, reloads, connections to gateways.
 
 VELOZ_FAULT_FULL=1 asks for the promises' figures; else they are shorter.
 """

@@ -1,4 +1,4 @@
-"""What clients may send through either balancer: sizes, methods, addresses, and one length (S6, S8)."""
+"""What clients may send through either balancer: sizes, methods, addresses, and one length."""
 
 from __future__ import annotations
 

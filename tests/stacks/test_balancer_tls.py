@@ -1,4 +1,4 @@
-"""Both balancers with TLS: Mozilla's intermediate guideline, what the plain port says, certificates that change (S4)."""
+"""Both balancers with TLS: Mozilla's intermediate guideline, what the plain port says, certificates that change."""
 
 from __future__ import annotations
 

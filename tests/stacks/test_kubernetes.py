@@ -61,6 +61,15 @@ def test_a_pod_is_promised_and_held_to_its_size(profile: str) -> None:
         assert held["limits"]["memory"] == kubernetes_memory(size.memory)
 
 
+def test_a_pod_may_use_idle_cores_where_that_is_wanted() -> None:
+    spec = example(kubernetes={"cpu_burst": 3})
+    for role, container in manifests(spec).containers().items():
+        promised, most = container["resources"]["requests"], container["resources"]["limits"]
+        cpu = spec.container_size(role).cpu  # type: ignore[arg-type]
+        assert (promised.pop("cpu"), most.pop("cpu")) == (kubernetes_cpu(cpu), kubernetes_cpu(3 * cpu))
+        assert promised == most
+
+
 def test_a_gateways_pod_has_room_for_its_engine() -> None:
     declared = manifests(example(profile="minimum"))
     assert declared.containers()["gateway"]["resources"]["limits"] == {

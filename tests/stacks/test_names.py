@@ -72,7 +72,7 @@ def test_no_address_is_given_twice_and_none_is_the_bridges(spec: Deployment) -> 
 
 @given(deployments("compose"))
 def test_in_a_bridge_nobody_listens_for_whom_it_has_no_business_with(spec: Deployment) -> None:
-    """S3 without a filter: all in a bridge reach what binds to an address in it."""
+    """Without a filter all in a bridge reach what binds to an address in it."""
     edges = {(edge.source, edge.target) for edge in reach.edges(spec)}
     possible = set()
     for network in names.networks(spec):

@@ -40,7 +40,7 @@ def planned(machine: Machine, key: str, choices: Choices | None = None, demand: 
         ("vm.overcommit_memory", "0", "1", "set"),
         ("vm.dirty_bytes", "0", "536870912", "set"),
         ("vm.dirty_bytes", "1048576", "1048576", "keep"),
-        ("vm.nr_hugepages", "0", "546", "set"),
+        ("vm.nr_hugepages", "0", "550", "set"),
         ("vm.nr_hugepages", "1024", "1024", "refused_lower"),
         ("net.core.somaxconn", "4096", "8192", "set"),
     ],
@@ -107,7 +107,7 @@ def test_fast_open_is_left_alone_unless_asked_for() -> None:
     [
         (Demand(), None, None),
         (Demand(engine_huge_mib=5), None, "3"),
-        (Demand(shared_buffers_mib=1000), None, "533"),
+        (Demand(shared_buffers_mib=1000), None, "537"),
         (Demand(), 1024, "1024"),
         (Demand(shared_buffers_mib=1000), 0, None),
     ],

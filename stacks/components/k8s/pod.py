@@ -139,13 +139,13 @@ def template(
                 or None,
             ),
             topology_spread_constraints=_spread(scope, program.role) if program.spread else None,
-            containers=[_container(program)],
+            containers=[_container(program, scope.spec.kubernetes.cpu_burst)],
             volumes=_sources(program.volumes),
         ),
     )
 
 
-def _container(program: Program) -> core.ContainerArgs:
+def _container(program: Program, burst: int) -> core.ContainerArgs:
     promised = {
         "cpu": kubernetes_cpu(program.size.cpu),
         "memory": kubernetes_memory(program.size.memory),
@@ -162,7 +162,9 @@ def _container(program: Program) -> core.ContainerArgs:
         if program.env_from
         else None,
         ports=[core.ContainerPortArgs(name=name, container_port=port) for name, port in program.ports.items()],
-        resources=core.ResourceRequirementsArgs(requests=promised, limits=promised),
+        resources=core.ResourceRequirementsArgs(
+            requests=promised, limits=promised | {"cpu": kubernetes_cpu(program.size.cpu * burst)}
+        ),
         security_context=core.SecurityContextArgs(
             allow_privilege_escalation=False,
             privileged=False,

@@ -1,7 +1,7 @@
-"""Docker's published ports pass ufw by; this block of /etc/ufw/after.rules puts the same policy into DOCKER-USER. Pure.
+"""Docker's published ports pass ufw by; this block of /etc/ufw/after.rules has the same policy where all must come by. Pure.
 
-Docker never touches what is in that chain and calls it before its own rules, whoever of the two starts first. ufw loads the
-block with every start and reload, and empties the chain then: so what others have there goes into the block too.
+It stands in the table `security`, which the kernel asks last, whatever was accepted before: by Docker with its own rules, or in
+DOCKER-USER by those who write there. That chain is left to them: ufw would have to empty it with every reload.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from hosts import foreign_rules
 from hosts.ufw import Rule
 
 Family: TypeAlias = Literal[4, 6]
@@ -18,38 +19,38 @@ FAMILIES: Final[tuple[Family, ...]] = (4, 6)
 BEGIN: Final = "# BEGIN veloz: ports that Docker publishes"
 END: Final = "# END veloz"
 CHAIN: Final = "veloz-docker"
-HOOK: Final = "DOCKER-USER"
+HOOK: Final = "FORWARD"
 JUMP: Final = f"-A {HOOK} -j {CHAIN}"
-_SECURITY_JUMP: Final = f"-A FORWARD -j {CHAIN}"
-_RETURN: Final = f"-A {HOOK} -j RETURN"
-_AFTER_FORWARD: Final[dict[Family, str]] = {4: "ufw-after-forward", 6: "ufw6-after-forward"}
 FILES: Final[dict[Family, str]] = {4: "/etc/ufw/after.rules", 6: "/etc/ufw/after6.rules"}
-# Docker before 23 accepts IPv6 without ever calling DOCKER-USER.
-_TWICE: Final[Family] = 6
 # Docker's own bridges: the first, those of user-defined networks, that of Swarm.
 _BRIDGES: Final = ("docker0", "br-+", "docker_gwbridge")
 _USER_DEFINED: Final = re.compile(r"br-[0-9a-f]{12}")
 
 
 class Kernel(NamedTuple):
-    """`iptables -S` of the two chains, or `ip6tables -S`; empty where there is no such chain.
+    """`security`: that table as `iptables-save` or `ip6tables-save` prints it; empty where there is none.
 
-    `security`: of the table of that name. `bridges`: of the host that are called like Docker's and are not.
+    `docker_user`: `iptables -S` of Docker's chain for others. `bridges`: of the host that are called like Docker's and are not.
     """
 
-    hook: tuple[str, ...] = ()
-    chain: tuple[str, ...] = ()
     security: tuple[str, ...] = ()
+    docker_user: tuple[str, ...] = ()
     bridges: tuple[str, ...] = ()
 
     @property
-    def foreign(self) -> tuple[str, ...]:
-        """Rules of others; the RETURN at the end is Docker's and means nothing."""
-        return tuple(rule for rule in self.hook if rule.startswith("-A ") and rule not in {JUMP, _RETURN})
+    def called(self) -> bool:
+        return JUMP in self.security
 
     @property
-    def foreign_security(self) -> tuple[str, ...]:
-        return tuple(rule for rule in self.security if rule.startswith("-A FORWARD ") and rule != _SECURITY_JUMP)
+    def foreign(self) -> tuple[str, ...]:
+        """Rules of others in the chain that the block empties."""
+        return tuple(rule for rule in self.security if rule.startswith(f"-A {HOOK} ") and rule != JUMP)
+
+    @property
+    def ahead(self) -> tuple[str, ...]:
+        """Of those, the ones that ours come too late for: they may let pass what ours would drop."""
+        before = self.security[: self.security.index(JUMP)] if self.called else ()
+        return tuple(rule for rule in before if rule in self.foreign and foreign_rules.passes(rule, self.security))
 
 
 def of_docker(bridge: str) -> bool:
@@ -61,17 +62,15 @@ def block(rules: Sequence[Rule], kernel: Kernel, family: Family, ssh_ports: Sequ
     """With its markers, and a newline at its end. SSH is the host's own, never a container's."""
     lines = (
         BEGIN,
-        "*filter",
-        f":{HOOK} - [0:0]",
+        "*security",
         f":{CHAIN} - [0:0]",
-        *kernel.foreign,
+        # iptables-restore knows no other way of having a rule once; nearly nobody else is in this table.
+        f"-F {HOOK}",
         JUMP,
-        _RETURN,
-        # Also where Docker does not call its chain: IPv6 without its ip6tables.
-        f"-A {_AFTER_FORWARD[family]} -j {CHAIN}",
+        # One that cannot be loaded at boot would keep out ours too. Once, when its owner has added it again.
+        *(rule for rule in dict.fromkeys(kernel.foreign) if not foreign_rules.needs(rule)),
         *chain(rules, kernel, family, ssh_ports),
         "COMMIT",
-        *(_security(rules, kernel, family, ssh_ports) if family == _TWICE else ()),
         END,
     )
     return "\n".join(lines) + "\n"
@@ -83,27 +82,9 @@ def chain(rules: Sequence[Rule], kernel: Kernel, family: Family, ssh_ports: Sequ
 
 
 def loaded(rules: Sequence[Rule], kernel: Kernel, family: Family, ssh_ports: Sequence[int] = ()) -> bool:
-    """Whether the kernel has the block, called before Docker's rules."""
-    want = chain(rules, kernel, family, ssh_ports)
-    secure = _SECURITY_JUMP in kernel.security and _of_chain(kernel.security) == want
-    return JUMP in kernel.hook and _of_chain(kernel.chain) == want and (secure or family != _TWICE)
-
-
-def _security(rules: Sequence[Rule], kernel: Kernel, family: Family, ssh_ports: Sequence[int]) -> tuple[str, ...]:
-    """The same in a table that is asked whatever others have accepted, and that hardly anybody else uses."""
-    return (
-        "*security",
-        f":{CHAIN} - [0:0]",
-        "-F FORWARD",
-        *kernel.foreign_security,
-        _SECURITY_JUMP,
-        *chain(rules, kernel, family, ssh_ports),
-        "COMMIT",
-    )
-
-
-def _of_chain(rules: Sequence[str]) -> tuple[str, ...]:
-    return tuple(rule for rule in rules if rule.startswith(f"-A {CHAIN} "))
+    """Whether the kernel has the block, called before anything that may let pass what it drops."""
+    have = tuple(rule for rule in kernel.security if rule.startswith(f"-A {CHAIN} "))
+    return kernel.called and not kernel.ahead and have == chain(rules, kernel, family, ssh_ports)
 
 
 def _rules(rules: Sequence[Rule], kernel: Kernel, family: Family, ssh_ports: Sequence[int]) -> Iterator[str]:

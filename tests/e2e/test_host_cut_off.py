@@ -1,0 +1,145 @@
+"""`provision` cut off at every step of an install, by a kill and by a host that loses power: the next one goes on to the end."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from hosts import native_stage
+from hosts.inventory import Member
+from hosts.stages import Stage, go_through
+from stacks.commands.output import Output
+from stacks.document import load
+from tests.e2e.bare_host import BareHost, Making, bare_host
+from tests.e2e.host_commands import cut_off, hosts
+from tests.e2e.host_values import machine_put_back
+from tests.e2e.outsider import both_families
+from tests.faults.scale import Figure
+
+__all__ = ["bare_host"]
+
+pytestmark = pytest.mark.timeout(3600)
+EVERY = int(os.environ.get("VELOZ_E2E_EVERY", "1"))
+SHORTLY = 0.15
+# Those that take long enough to be cut off in the middle.
+LONG = (r"packages of .*", r"PostgreSQL, .*", r"release \w+")
+
+
+@pytest.fixture
+def host(bare_host: Making) -> Iterator[BareHost]:
+    with machine_put_back(), both_families("native-cut", 75) as places:
+        yield bare_host("native-cut", *places.options(2))
+        subprocess.run(["docker", "rm", "-f", "native-cut"], check=False, capture_output=True)  # before its network
+
+
+def ends_well(host: BareHost) -> None:
+    """With an order, and the next one finds nothing to do."""
+    done = hosts(host, "provision", seconds=900)
+    assert done.status == 0, done.words
+    assert {what: detail for what, detail, _ in done.host["steps"]}["order"].startswith("ACCEPTED")
+    again = hosts(host, "provision", seconds=900)
+    assert again.status == 0, again.words
+    assert again.host["changed"] == []
+    checks = hosts(host, "verify", "--only", "units")
+    assert checks.status == 0, checks.words
+
+
+def points(step: int) -> Iterator[int | str]:
+    """Where to cut off: each operation in turn; of a sample the long ones are always part, first."""
+    if step > 1:
+        yield from LONG
+    yield from itertools.count(0, step)
+
+
+def long(name: str) -> bool:
+    return any(re.fullmatch(text, name) for text in LONG)
+
+
+def test_killed_before_and_in_every_operation_it_goes_on(host: BareHost, figure: Figure) -> None:
+    seen, started = [], time.monotonic()
+    for at in points(EVERY):
+        number, name = cut_off(host, at)
+        if not name:
+            assert isinstance(at, int), at
+            break
+        seen.append(f"{number} {name}")
+        for seconds in (0.6, 3.0, 12.0) if long(name) else (SHORTLY,):
+            cut_off(host, number, seconds)
+    ends_well(host)
+    figure("operations before and in which it was killed", f"{len(seen)}: {', '.join(seen)}")
+    figure("seconds", time.monotonic() - started)
+    assert len(seen) * EVERY > 25
+
+
+def power_loss(host: BareHost, at: int | str, seconds: float) -> tuple[int, str]:
+    """The operation; the host is there again afterwards."""
+    found = cut_off(host, at, seconds, f"docker kill {host.name} >/dev/null; docker start {host.name} >/dev/null")
+    end = time.monotonic() + 60
+    while host.ssh("systemctl is-system-running --wait >/dev/null; echo up", check=False).strip() != "up":
+        assert time.monotonic() < end, f"{host.name} does not come back"
+        time.sleep(0.5)
+    return found
+
+
+def test_a_host_that_loses_power_goes_on(host: BareHost, figure: Figure) -> None:
+    """In the long ones again and again, each time later."""
+    losses: list[str] = []
+    for at in points(3 * EVERY):
+        number, name = power_loss(host, at, SHORTLY)
+        if not name:
+            assert isinstance(at, int), at
+            break
+        losses.append(f"{number} {name}")
+        for seconds in (2.0, 5.0, 11.0, 17.0) if long(name) else ():
+            power_loss(host, number, seconds)
+            losses.append(f"{number} after {seconds:g} s")
+    ends_well(host)
+    figure("losses of power", f"{len(losses)}: {', '.join(losses)}")
+
+
+STATES = {
+    "stopped": "systemctl stop postgresql@15-main",
+    "killed": "systemctl kill -s KILL postgresql@15-main; sleep 1",
+    "without checksums, stopped": "systemctl stop postgresql@15-main; $off",
+    "without checksums, killed": (
+        "systemctl stop postgresql@15-main; $off; systemctl start postgresql@15-main; "
+        "systemctl kill -s KILL postgresql@15-main; sleep 1"
+    ),
+    "without checksums, masked": "systemctl stop postgresql@15-main; $off; systemctl mask --runtime postgresql@15-main",
+    "Redis stopped": "systemctl stop redis-server",
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_stores_are_brought_up_from_any_state(host_with_stores: BareHost, state: str) -> None:
+    off = "(cd /; runuser -u postgres -- /usr/lib/postgresql/15/bin/pg_checksums --disable -D /var/lib/postgresql/15/main)"
+    host_with_stores.ssh(STATES[state].replace("$off", off))
+    assert stores(host_with_stores)
+    asked = "runuser -u postgres -- psql -AXtqc 'SHOW data_checksums'; redis-cli -s /run/redis/redis-server.sock ping"
+    said = host_with_stores.ssh(f"cd /; {asked}")
+    assert said.split() == ["on", "PONG"]
+    assert stores(host_with_stores) == []
+
+
+@pytest.fixture(scope="module")
+def host_with_stores(bare_host: Making) -> BareHost:
+    host = bare_host("native-stores")
+    assert stores(host)
+    return host
+
+
+def stores(host: BareHost) -> list[str]:
+    """What changed."""
+    member = Member(host.machine, load({"topology": "compose"}))
+    output = Output(machine=True)
+    output.console.file = io.StringIO()
+    every = (native_stage.packages, native_stage.users, native_stage.stores, native_stage.database)
+    return go_through(host.session, [Stage(one.__name__, partial(one, member)) for one in every], output, dry=False)
