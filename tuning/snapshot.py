@@ -32,7 +32,7 @@ class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Former values: sysctls by key, /sys by path, files by path (None: there was none).
 
     `modules`: not loaded then, to be unloaded in this order; `folders`: not there then, deepest first; `boot`: of the numbers
-    of interrupts. A snapshot of an older version has none of the last three.
+    of interrupts, if there are any. A snapshot of an older version has none of the last three.
     """
 
     sysctls: dict[str, str]
@@ -75,15 +75,16 @@ def take(plan: Plan, machine: Machine, packages: Packages | None = None, places:
         files={path: machine.files.get(path) for path in plan.files},
         folders=tuple(folder for folder in folders((*plan.files, *places)) if folder not in machine.there),
         packages=packages,
-        boot=machine.sysctls.get(_BOOT, ""),
+        boot=machine.sysctls.get(_BOOT, "") if any(map(numbered, paths)) else "",
     )
 
 
 def merge(older: Snapshot, newer: Snapshot) -> Snapshot:
-    """The older knows better: at the newer's time some values were ours already."""
+    """The older knows better: at the newer's time some values were ours already, as those of a module that we loaded are."""
     made = {*older.folders, *newer.folders}
+    theirs = {key: value for key, value in newer.sysctls.items() if brought_by(key) not in older.modules}
     return Snapshot(
-        sysctls=newer.sysctls | older.sysctls,
+        sysctls=theirs | older.sysctls,
         sysfs=newer.sysfs | older.sysfs,
         modules=tuple(dict.fromkeys((*older.modules, *newer.modules))),
         files=newer.files | older.files,

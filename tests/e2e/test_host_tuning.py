@@ -16,7 +16,7 @@ from tests.faults.scale import Figure
 from tuning.pairs import PARTNERS
 from tuning.profile import ROLES
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = pytest.mark.timeout(3600)
 OURS = "/etc/sysctl.d/99-veloz.conf"
 THP = "/sys/kernel/mm/transparent_hugepage/enabled"
 # Of the kills, failures and changes: each, or every so many on a machine that is busy or small.

@@ -168,6 +168,17 @@ def test_an_interrupts_number_counts_in_its_own_boot_alone() -> None:
     assert of_boot(msgspec.structs.replace(snapshot, boot=""), booted).sysfs == snapshot.sysfs
 
 
+def test_after_a_boot_in_which_the_unit_moved_them_nothing_is_new() -> None:
+    before = host(boot("one"))
+    found = plan(ROLES, before, DEMAND, Choices())
+    tuned = applied(found, before)
+    booted = msgspec.structs.replace(tuned, sysctls=tuned.sysctls | boot("two"))
+    snapshot = of_boot(take(found, before), booted)
+    again = plan(ROLES, original(snapshot, booted), DEMAND, Choices())
+    assert again.files == found.files
+    assert merge(snapshot, take(again, booted)) == snapshot
+
+
 def test_the_clocks_keeper_is_the_one_of_then() -> None:
     before = host()
     memory = Packages(("chrony",), {"systemd-timesyncd": "252"}, (), ("systemd-timesyncd",))
