@@ -211,6 +211,7 @@ def without_theirs(daemon: Daemon) -> None:
 
 
 def test_rules_of_others_that_need_what_is_not_there_at_boot_keep_nothing_from_loading(daemon: Daemon) -> None:
+    on(daemon)
     daemon.host.ssh(THEIRS)
     was = in_dockers_chain(daemon)
     # Something to do, so that ufw is loaded anew.
