@@ -26,7 +26,7 @@ DECLARED: Final = {published.port for published in reach.published(SPEC)}
 # Published on all addresses of the host: port there → in the container. The last is called like a declared one inside.
 UNDECLARED: Final = {5432: 5432, 6379: 6379, 8080: 8080, 8088: 80, 9443: 443}
 SSH = 22
-START_SECONDS = 60
+START_SECONDS = 180
 IPV6: Final[dict[str, dict[str, object]]] = {
     "its proxy": {},
     "its ip6tables": {"ipv6": True, "fixed-cidr-v6": "fd77:d0::/64", "experimental": True, "ip6tables": True},
@@ -59,11 +59,13 @@ class Daemon:
             )
 
     def settle(self) -> None:
-        """All listen again, by the host's own word."""
+        """All listen again, by the host's own word; those too that Docker gave up to start while the host was busy."""
         want = {SSH, *DECLARED, *UNDECLARED}
         end = time.monotonic() + START_SECONDS
         while not want <= {int(p) for p in self.host.ssh("ss -ltnH | awk '{print $4}' | sed 's/.*://'").split()}:
             assert time.monotonic() < end, self.host.ssh("docker ps -a; ss -ltn")
+            time.sleep(1)
+            self.host.ssh("docker start $(docker ps -aq)", check=False)
 
     def seen(self, ports: Iterable[int]) -> dict[str, set[int]]:
         return reached(self.outsider, self.addresses, ports)
@@ -209,6 +211,7 @@ def without_theirs(daemon: Daemon) -> None:
 
 
 def test_rules_of_others_that_need_what_is_not_there_at_boot_keep_nothing_from_loading(daemon: Daemon) -> None:
+    on(daemon)
     daemon.host.ssh(THEIRS)
     was = in_dockers_chain(daemon)
     # Something to do, so that ufw is loaded anew.
