@@ -26,7 +26,7 @@ _SYS: Final = (
 )
 _LIVING_SYS: Final = re.compile(
     r".*(/stat|/stats/.*|/usage|/time|/above|/below|/rejected|cpufreq/.*cur_freq|/numa_stat|free_hugepages|surplus|full_scans"
-    r"|pages_collapsed|/uevent|page_reporting/.*|khugepaged/.*_collapsed|/ksm/.*|lru_gen.*|/inflight|/io_timeout|crash_hotplug).*"
+    r"|pages_collapsed|/uevent|/damon/.*|page_reporting/.*|khugepaged/.*_collapsed|/ksm/.*|lru_gen.*|/inflight|/io_timeout|crash_hotplug).*"
 )
 
 
