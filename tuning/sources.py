@@ -21,6 +21,5 @@ POSTGRES_FLUSH: Final = "https://www.postgresql.org/docs/current/runtime-config-
 REDIS: Final = "https://redis.io/docs/latest/operate/oss_and_stack/management/admin/"
 REDIS_CONF: Final = "redis.conf, tcp-backlog"
 NGINX: Final = "https://nginx.org/en/docs/http/ngx_http_core_module.html#listen"
-HAPROXY: Final = "HAProxy's Configuration Manual, option tcp-ka and source"
 LISTEN: Final = "listen(2)"
 TCP: Final = "tcp(7)"

@@ -20,6 +20,11 @@ if grep -q 'dpkg was interrupted' "$said"; then
     dpkg --force-confdef --force-confold --configure -a >>"$said" 2>&1 || true
     install "$@" && exit 0
 fi
+removed=$(sed -n '/will be REMOVED:/,/^[^ ]*[0-9] upgraded/s/^  *//p' "$said" | tr '\n' ' ')
+if [ -n "$removed" ]; then
+    echo "veloz: apt would take away ${removed% } for $*; take them away yourself if they are not wanted, then run this again" >&2
+    exit 1
+fi
 grep -E '^(E|dpkg): |No space left' "$said" | tail -n 2 >&2
 fetched=$(grep -E '^(E|W|Err)[: ]' "$updated" | grep -v 'have been ignored' | tail -n 1 || true)
 [ -z "$fetched" ] || echo "apt-get update said: $fetched" >&2

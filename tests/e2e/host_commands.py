@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Collection
 from typing import Any, Final, NamedTuple
 
 from tests.e2e.bare_host import BareHost
@@ -31,28 +32,37 @@ print(seen)
 
 # Of the install, without tuning and firewall before. It names the operation first; killed by another, it cannot help it.
 _CUT_OFF: Final = """
-import io, os, re, subprocess, sys
+import io, json, os, re, subprocess, sys
 from hosts import inventory, provisioning, session
+from stacks.commands.failures import Failure
 from stacks.commands.output import Output
 
-at, seconds, then = sys.argv[1], float(sys.argv[2]), sys.argv[3] or f"kill -9 {os.getpid()}"
-seen, there = 0, False
+past, long, every, seconds, then = json.loads(sys.argv[1])
+then = then or f"kill -9 {os.getpid()}"
+fresh, there = 0, False
 
 def start(self, state, key):
-    global seen, there
+    global fresh, there
     name = next(iter(state.op_meta[key].names), "")
     if there:  # so that the host is no further on than this
         subprocess.run(["sh", "-c", then])
-    elif str(seen) == at or re.fullmatch(at, name):
+    print(name, flush=True)
+    if name in past:
+        return
+    fresh += 1
+    if fresh == every or re.fullmatch(long, name):
         there = True
-        print(seen, name, flush=True)
         subprocess.Popen(["sh", "-c", f"sleep {seconds}; {then}"]) if seconds else subprocess.run(["sh", "-c", then])
-    seen += 1
 
 provisioning._prepare, session._Teller.operation_start = lambda *_, **more: [], start
 output = Output(machine=True)
 output.console.file = io.StringIO()
-provisioning.provision(inventory.members(os.environ["HOST"], os.environ["SSH_KEY"]), output)
+try:
+    provisioning.provision(inventory.members(os.environ["HOST"], os.environ["SSH_KEY"]), output)
+    print("")
+except Failure as error:
+    print(error, file=sys.stderr)
+    sys.exit(4 if there else 3)
 """
 
 
@@ -89,17 +99,19 @@ def killed(host: BareHost, at: int, stage: str = "apply") -> bool:
     return done.returncode == -9
 
 
-def cut_off(host: BareHost, at: int | str, seconds: float = 0, then: str = "") -> tuple[int, str]:
-    """`provision` without tuning and firewall, killed (-9) before operation `at`, or so many seconds after that began.
+def cut_off(
+    host: BareHost, past: Collection[str], long: str, *, every: int = 1, seconds: float = 0, then: str = ""
+) -> list[str]:
+    """`provision` without tuning and firewall, killed (-9) before an operation, or so many seconds after that began.
 
-    At the latest before the next one. `at`: its number, from 0, or a pattern of its name. `then`: a shell command in place of the
-    kill, after which it may end as it likes. The operation's number and name; (-1, "") when there is none such.
+    At the latest before the next one. It is the `every`-th that is not in `past`, or one before that whose name is `long`, a
+    pattern: numbers change, for what is done may be no operation any more. `then`: a shell command in place of the kill, after
+    which it may end as it likes. Names of the operations up to it; an empty one is the last when there was none such.
     """
+    told = json.dumps([list(past), long, every, seconds, then])
     done = subprocess.run(
-        [sys.executable, "-c", _CUT_OFF, str(at), str(seconds), then],
+        [sys.executable, "-c", _CUT_OFF, told],
         check=False, capture_output=True, text=True, env=host.environ(), timeout=900,
     )  # fmt: skip
-    ended = done.stderr.strip().rpartition("\n")[2]
-    assert done.returncode in (0, -9) or (then and ended.startswith("stacks.commands.failures.Failure: ")), done.stderr
-    number, _, name = done.stdout.strip().partition(" ")
-    return int(number or -1), name
+    assert done.returncode in ((0, 4) if then else (0, -9)), f"{done.stdout}{done.stderr}"
+    return done.stdout.removesuffix("\n").split("\n")

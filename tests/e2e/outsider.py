@@ -27,7 +27,9 @@ def batch(address, ports):
         under_way[one.fileno()] = (one, port)
         poll.register(one, select.EPOLLOUT)
     end = time.monotonic() + seconds
-    while under_way and (left := end - time.monotonic()) > 0:
+    left = seconds
+    while under_way and left:  # once more after the end: who was kept waiting has not seen what is there
+        left = max(0, end - time.monotonic())
         for number, _ in poll.poll(left):
             one, port = under_way.pop(number)
             if not one.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):

@@ -217,7 +217,7 @@ async def test_a_rolling_update_fails_no_request(deployed: Deployed, tmp_path: P
     figure("gateways replaced", len(exits))
     figure("slowest exit, s", max(it.seconds for it in exits))
     figure("longest that a stream was away, s", max(result.gaps))
-    _checked(result, figure, "rolling update:")
+    _checked(result, figure, "rolling update")
     assert result.statuses().total() >= ROLLING_REQUESTS
     assert len(exits) == 3 * len(ups)
     assert {it.status for it in exits} == {0}
@@ -267,7 +267,7 @@ async def test_a_reload_of_the_balancer_fails_no_request(
             certificates.add(await asyncio.to_thread(served_certificate, deployed.spec.edge.https_port))
 
     result = await campaign(deployed, tmp_path, reload, seed=seed, rate=RATE, by_balancer=True)
-    _checked(result, figure, "reloads:")
+    _checked(result, figure, "reloads")
     figure("reloads", len(ups))
     assert all(up["replaced"] == 2 for up in ups), ups
     assert host.started_at(balancer) == began

@@ -1,4 +1,7 @@
-"""The clock's row on a real host, of what a real chrony says. `chronyd -x` leaves the clock alone, which is the machine's."""
+"""The clock's row on a real host, of what a real chrony says; what chrony and modprobe read.
+
+`chronyd -x` leaves the clock alone, which is the machine's.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ from tests.e2e.bare_host import BareHost, Making
 from tests.e2e.bare_host import bare_host as bare_host  # noqa: PLC0414 - a fixture
 from tests.e2e.host_commands import hosts
 from tests.faults.scale import Figure
+from tuning.barred import barred
+from tuning.drop_ins import overruled
+from tuning.machine import CHRONY_FILE
 
 pytestmark = pytest.mark.timeout(600)
 # A server that gives its own machine's time.
@@ -88,3 +94,23 @@ def test_a_chrony_without_a_server_that_answers_is_found(host: BareHost, client:
     client("offline")
     row = clock(host)
     assert (row["verdict"], row["have"]) == ("differs", "not synchronised")
+
+
+def test_what_chrony_reads_after_our_file_is_found(host: BareHost) -> None:
+    """A container is not given that file: here it is written by hand, and read by chrony itself."""
+    ours = "logchange 0.01\nlock_all\n"
+    host.ssh(f"cat > {CHRONY_FILE}", stdin=ours)
+    assert overruled(CHRONY_FILE, ours, host.ssh("chronyd -p")) == ""
+    host.ssh("echo 'logchange 0.5' > /etc/chrony/conf.d/zz.conf")
+    assert "gives logchange = 0.5" in overruled(CHRONY_FILE, ours, host.ssh("chronyd -p"))
+    host.ssh("sed -i '/^confdir/d' /etc/chrony/chrony.conf")
+    assert "in none of the files that are read" in overruled(CHRONY_FILE, ours, host.ssh("chronyd -p"))
+
+
+def test_a_module_that_modprobe_may_not_load_is_found(host: BareHost) -> None:
+    """A container loads none, so that there is no row of it: what modprobe prints is understood."""
+    assert barred("nf_conntrack", host.ssh("modprobe --showconfig")) == ""
+    host.ssh("echo 'blacklist nf_conntrack' > /etc/modprobe.d/zz.conf")
+    assert barred("nf_conntrack", host.ssh("modprobe --showconfig")) == "blacklist nf_conntrack"
+    host.ssh("echo 'install nf-conntrack /bin/true' > /etc/modprobe.d/zz.conf")
+    assert barred("nf_conntrack", host.ssh("modprobe --showconfig")).startswith("install")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import os
 import re
 import subprocess
@@ -29,8 +28,8 @@ __all__ = ["bare_host"]
 pytestmark = pytest.mark.timeout(3600)
 EVERY = int(os.environ.get("VELOZ_E2E_EVERY", "1"))
 SHORTLY = 0.15
-# Those that take long enough to be cut off in the middle.
-LONG = (r"packages of .*", r"PostgreSQL, .*", r"release \w+")
+# Those that take long enough to be cut off in the middle; of a sample they are always part.
+LONG = r"packages of .*|PostgreSQL, .*|release \w+"
 
 
 @pytest.fixture
@@ -52,55 +51,43 @@ def ends_well(host: BareHost) -> None:
     assert checks.status == 0, checks.words
 
 
-def points(step: int) -> Iterator[int | str]:
-    """Where to cut off: each operation in turn; of a sample the long ones are always part, first."""
-    if step > 1:
-        yield from LONG
-    yield from itertools.count(0, step)
-
-
-def long(name: str) -> bool:
-    return any(re.fullmatch(text, name) for text in LONG)
-
-
 def test_killed_before_and_in_every_operation_it_goes_on(host: BareHost, figure: Figure) -> None:
+    past: list[str] = []
     seen, started = [], time.monotonic()
-    for at in points(EVERY):
-        number, name = cut_off(host, at)
-        if not name:
-            assert isinstance(at, int), at
-            break
-        seen.append(f"{number} {name}")
-        for seconds in (0.6, 3.0, 12.0) if long(name) else (SHORTLY,):
-            cut_off(host, number, seconds)
+    while name := (names := cut_off(host, past, LONG, every=EVERY))[-1]:
+        seen.append(name)
+        past = names[:-1]
+        for seconds in (0.6, 3.0, 12.0) if re.fullmatch(LONG, name) else (SHORTLY,):
+            cut_off(host, past, re.escape(name), seconds=seconds)
+        past = names
     ends_well(host)
     figure("operations before and in which it was killed", f"{len(seen)}: {', '.join(seen)}")
     figure("seconds", time.monotonic() - started)
     assert len(seen) * EVERY > 25
 
 
-def power_loss(host: BareHost, at: int | str, seconds: float) -> tuple[int, str]:
-    """The operation; the host is there again afterwards."""
-    found = cut_off(host, at, seconds, f"docker kill {host.name} >/dev/null; docker start {host.name} >/dev/null")
+def power_loss(host: BareHost, past: list[str], seconds: float, every: int = 1) -> list[str]:
+    """As `cut_off`; the host is there again afterwards."""
+    then = f"docker kill {host.name} >/dev/null; docker start {host.name} >/dev/null"
+    names = cut_off(host, past, LONG, every=every, seconds=seconds, then=then)
     end = time.monotonic() + 60
     while host.ssh("systemctl is-system-running --wait >/dev/null; echo up", check=False).strip() != "up":
         assert time.monotonic() < end, f"{host.name} does not come back"
         time.sleep(0.5)
-    return found
+    return names
 
 
 def test_a_host_that_loses_power_goes_on(host: BareHost, figure: Figure) -> None:
     """In the long ones again and again, each time later."""
+    past: list[str] = []
     losses: list[str] = []
-    for at in points(3 * EVERY):
-        number, name = power_loss(host, at, SHORTLY)
-        if not name:
-            assert isinstance(at, int), at
-            break
-        losses.append(f"{number} {name}")
-        for seconds in (2.0, 5.0, 11.0, 17.0) if long(name) else ():
-            power_loss(host, number, seconds)
-            losses.append(f"{number} after {seconds:g} s")
+    while name := (names := power_loss(host, past, SHORTLY, 3 * EVERY))[-1]:
+        losses.append(name)
+        past = names[:-1]
+        for seconds in (2.0, 5.0, 11.0, 17.0) if re.fullmatch(LONG, name) else ():
+            power_loss(host, past, seconds)
+            losses.append(f"{name} after {seconds:g} s")
+        past = names
     ends_well(host)
     figure("losses of power", f"{len(losses)}: {', '.join(losses)}")
 

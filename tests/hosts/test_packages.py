@@ -1,4 +1,4 @@
-"""Only what is missing is installed, also where an installation was cut off."""
+"""Only what is missing is installed, also where an installation was cut off, and nothing is taken away for it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from hosts import packages
 from hosts.inventory import Member
 from hosts.native_stage import packages as of_native
+from hosts.packages import installed
 from stacks.document import load
 from stacks.images.context import ROOT
 from stacks.machines import Machine
 from tests.hosts.fakes import Answers, fake_session, ran
 
-THERE: Answers = {"dpkg -l": [f"ii  {name}:amd64  1.0  amd64" for name in packages.TOOLS]}
+NAMES = ("one", "two")
+THERE: Answers = {"dpkg -l": [f"ii  {name}:amd64  1.0  amd64" for name in NAMES]}
 SCRIPT = ROOT / "hosts" / "on_host" / "install_packages.sh"
 # apt-get: what it is asked is written down; it fails as often as `fails` has lines, each with that line.
 APT = """#!/bin/sh
@@ -27,30 +28,25 @@ case "$(basename "$0")" in dpkg) exit 0 ;; esac
 said=$(head -n 1 "$DIR/fails" 2>/dev/null)
 [ -n "$said" ] || exit 0
 sed -i 1d "$DIR/fails"
-echo "$said" >&2
+printf "$said\\n" >&2
 exit 100
 """
 
 
 def test_where_all_is_there_nothing_runs() -> None:
     with fake_session(THERE) as session:
-        assert session.run(packages.installed, packages.TOOLS) == ()
+        assert session.run(installed, NAMES, "what is needed") == ()
     assert [command for command, _ in ran if "sh -s" in command] == []
 
 
-def test_what_is_missing_is_installed() -> None:
-    with fake_session({**THERE, "sh -s": ""}) as session:
-        [step] = session.run(packages.installed, (*packages.TOOLS, "ufw"))
-    assert step.name == "packages ufw"
+@pytest.mark.parametrize("state", ["iF", "iU", "rc"])
+def test_what_is_missing_or_was_left_half_way_is_installed(state: str) -> None:
+    with fake_session({"dpkg -l": ["ii  one 1.0 amd64", f"{state}  two 1.0 amd64"], "sh -s": ""}) as session:
+        [step] = session.run(installed, NAMES, "what is needed")
+    assert step.name == "what is needed"
     [(command, script)] = [(command, script) for command, script in ran if "sh -s" in command]
-    assert command.endswith("sh -s -- ufw")
+    assert command.endswith("sh -s -- two")
     assert script == SCRIPT.read_text()
-
-
-def test_one_that_was_left_half_way_is_missing() -> None:
-    with fake_session({"dpkg -l": ["iF  procps 1.0 amd64", *THERE["dpkg -l"][1:]], "sh -s": ""}) as session:
-        [step] = session.run(packages.installed, packages.TOOLS)
-    assert step.name == "packages procps"
 
 
 def test_a_later_run_asks_no_mirror_when_all_is_there() -> None:
@@ -106,6 +102,17 @@ def test_why_it_fails_is_said_with_a_remedy(tmp_path: Path, fails: str, update: 
         [f"apt-get update said: {update.strip()}"] if update else []
     )
     assert said[-1].startswith("veloz: apt cannot install one two: look at /etc/apt")
+
+
+def test_what_would_be_taken_away_stays_and_is_named(tmp_path: Path) -> None:
+    said = (
+        "The following packages will be REMOVED:\\n  docker-ce\\n  docker-ce-cli other\\n0 upgraded, 1 newly installed"
+    )
+    done, _ = install(tmp_path, fails=f"{said}\\nE: Packages need to be removed but remove is disabled.\n")
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "veloz: apt would take away docker-ce docker-ce-cli other for one two; take them away yourself"
+    )
 
 
 @pytest.mark.parametrize("script", sorted(SCRIPT.parent.glob("*.sh")), ids=lambda path: path.name)
