@@ -6,10 +6,10 @@
 # shellcheck disable=SC2086,SC2116 # lists of names are meant to be taken apart
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/sbin:/usr/bin:/bin
 
-# Nobody is there to answer questions; files that somebody changed stay as they are; downloads are not kept.
+# Nobody is there to answer questions; files that somebody changed stay as they are, also of what is removed; downloads are not kept.
 apt() {
   apt-get -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 -o APT::Keep-Downloaded-Packages=false \
-    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold --purge "$@" </dev/null
+    -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" </dev/null
 }
 
 would() {
@@ -41,16 +41,17 @@ wanted() {
 back() {
   purge=$1 restore=$2 automatic=$3
   minus=$(for name in $purge; do echo "$name-"; done)
+  clean() { apt --purge install "$@"; }
   mend
   want=$(wanted "$restore")
-  if ! apt -s install $want $minus >/dev/null 2>&1; then
+  if ! clean -s $want $minus >/dev/null 2>&1; then
     apt update
     want=$(wanted "$restore")
   fi
-  others=$(would install $want $minus | sed -n 's/^Remv //p' | grep -vxF "$(printf '%s\n' $purge -)")
+  others=$(would --purge install $want $minus | sed -n 's/^Remv //p' | grep -vxF "$(printf '%s\n' $purge -)")
   if [ -n "$others" ]; then
     sorry "$(echo $others) would have to go too"
-  elif said=$(apt install $want $minus 2>&1); then
+  elif said=$(clean $want $minus 2>&1); then
     echo "$said"
     [ -z "$automatic" ] || apt-mark auto $automatic
   else

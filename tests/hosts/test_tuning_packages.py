@@ -145,6 +145,7 @@ def test_apt_does_what_was_foreseen_and_nothing_else(apt: Path) -> None:
     assert calls[0].endswith("update")
     assert calls[-1].endswith("install chrony")
     assert "--no-install-recommends" in calls[-1]
+    assert "--purge" not in calls[-1]  # what somebody set in the files of what goes is wanted again
     status, said, calls = script(apt, "install", "Inst chrony", "chrony")
     assert status == 1
     assert said == "apt would do something else than it said before; make tune again looks anew"
