@@ -80,8 +80,10 @@ class OrderLookup:
 
     async def _query(self, keys: list[Key]) -> dict[Key, Row]:
         accounts, ids = [key[0] for key in keys], [key[1] for key in keys]
+        clock = asyncio.get_running_loop().time
+        end = clock() + self._timeout
         async with self._pool.connection(self._timeout / 2) as connection:
-            with cut_after(connection, self._timeout / 2):
+            with cut_after(connection, end - clock()):
                 rows = await (await connection.execute(_QUERY, (accounts, ids), prepare=True)).fetchall()
         return {(row[0], row[1]): row[2:] for row in rows}
 

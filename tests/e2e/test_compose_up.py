@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.alone, pytest.mark.timeout(3600)]
 BALANCERS: list[Kind] = ["haproxy", "nginx"] if FULL else ["haproxy"]
 # Older ones close kept connections in a reload, under requests too: there is no `keepalive_min_timeout`.
 NGINX_RELOADS = (1, 27, 4)
-RATE = scaled(20.0, 80.0)
+RATE = scaled(20.0, 40.0)
 ROLLING_REQUESTS = scaled(1_000, 20_000)
 RELOAD_REQUESTS = scaled(1_000, 10_000)
 EXIT_SECONDS = 25.0

@@ -1,5 +1,6 @@
 """The readers' connections: whatever becomes of one, the others serve."""
 
+import asyncio
 import os
 import signal
 
@@ -33,6 +34,15 @@ async def test_a_reader_that_hangs_keeps_no_recovery_from_its_end(
         assert (await exchange.submit(ORDER, key_id=None)).status == Status.ACCEPTED
     finally:
         os.kill(row[0], signal.SIGCONT)
+
+
+async def test_a_look_up_has_all_of_its_time(exchange: TestExchange, connection: Connection) -> None:
+    """What waiting for a connection does not take is the query's."""
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        asked = asyncio.create_task(exchange._lookup.find("main", "one"))
+        await asyncio.sleep(0.7 * exchange._config.lookup_timeout)
+    assert await asked is None
 
 
 async def test_one_damaged_row_harms_no_other_order(exchange: TestExchange, connection: Connection) -> None:
