@@ -62,13 +62,18 @@ def _tool() -> list[str]:
     return shlex.split(os.environ.get(COMMAND, ""))
 
 
+def missing() -> str:
+    """Why no host can be made here; empty when it can."""
+    if os.environ.get("VELOZ_E2E") != "1":
+        return "real hosts are made by `make e2e` (VELOZ_E2E=1)"
+    return "" if _tool() else f"{COMMAND} names no command that makes bare hosts"
+
+
 @pytest.fixture(scope="module")
 def bare_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Making]:
     """`bare_host(name, *docker_options)`: as many as a file's tests ask for."""
-    if os.environ.get("VELOZ_E2E") != "1":
-        pytest.skip("real hosts are made by `make e2e` (VELOZ_E2E=1)")
-    if not _tool():
-        pytest.skip(f"{COMMAND} names no command that makes bare hosts")
+    if why := missing():
+        pytest.skip(why)
     known = tmp_path_factory.mktemp("ssh") / "known_hosts"
     known.touch()
     made: list[str] = []

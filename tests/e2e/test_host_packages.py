@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.bare_host import BareHost, Making
 from tests.e2e.bare_host import bare_host as bare_host  # noqa: PLC0414 - a fixture
 from tests.e2e.host_commands import hosts, killed
-from tests.e2e.host_values import differences, everything, machine_put_back
+from tests.e2e.host_values import differences, everything
+from tests.e2e.tuned_host import machine as machine  # noqa: PLC0414
 from tests.faults.scale import Figure
 
 pytestmark = pytest.mark.timeout(1800)
@@ -26,15 +25,6 @@ ITS_OWN = """cd /usr/bin && mv systemd-detect-virt detect
 printf '#!/bin/sh\\necho none; exit 1\\n' > systemd-detect-virt && chmod 755 systemd-detect-virt"""
 OLD = "systemd-timesyncd"
 SECONDS = (0.3, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def machine() -> Iterator[None]:
-    if os.environ.get("VELOZ_E2E") != "1":
-        yield
-        return
-    with machine_put_back():
-        yield
 
 
 @pytest.fixture(scope="module")

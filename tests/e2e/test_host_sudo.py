@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-
 import pytest
 
 from tests.e2e.bare_host import BareHost, Making
 from tests.e2e.bare_host import bare_host as bare_host  # noqa: PLC0414 - a fixture
 from tests.e2e.host_commands import hosts, killed
-from tests.e2e.host_values import differences, everything, machine_put_back
+from tests.e2e.host_values import differences, everything
+from tests.e2e.tuned_host import machine as machine  # noqa: PLC0414
 from tests.faults.scale import Figure
 
 pytestmark = pytest.mark.timeout(900)
@@ -22,15 +20,6 @@ install -d -m 700 -o {ADMIN} -g {ADMIN} /home/{ADMIN}/.ssh
 install -m 600 -o {ADMIN} -g {ADMIN} /root/.ssh/authorized_keys /home/{ADMIN}/.ssh/authorized_keys
 mount -o remount,rw /sys
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def machine() -> Iterator[None]:
-    if os.environ.get("VELOZ_E2E") != "1":
-        yield
-        return
-    with machine_put_back():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,7 @@ def test_undoing_is_killed_too_and_ends_the_next_time(
 
 
 def test_tuned_again_after_a_kill_the_first_values_count(host: BareHost, untouched: dict[str, str]) -> None:
-    for at in (3, 9, 27):
+    for at in (3, 9, 21):
         assert killed(host, at)
         assert hosts(host, "tune").status == 0
         assert hosts(host, "untune").status == 0

@@ -78,19 +78,20 @@ def build(topology: str, folder: Path) -> str:
     return str(done.stdout.strip())
 
 
-def _base() -> None:
-    """What they are built from is there, or can be had."""
-    base = image_of("python")
-    for command in (["image", "inspect", base], ["pull", base]):
-        done = subprocess.run(["docker", *command], capture_output=True, text=True, timeout=600, check=False)
-        if done.returncode == 0:
-            return
-    pytest.skip(f"{base} is not on this machine and cannot be pulled: {done.stderr.strip()}")
+def _had(*kinds: str) -> None:
+    """These images are there, or can be pulled."""
+    for image in map(image_of, kinds):
+        for command in (["image", "inspect", image], ["pull", image]):
+            done = subprocess.run(["docker", *command], capture_output=True, text=True, timeout=600, check=False)
+            if done.returncode == 0:
+                break
+        else:
+            pytest.skip(f"{image} is not on this machine and cannot be pulled: {done.stderr.strip()}")
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    _base()
+    _had("python")
     folder = tmp_path_factory.mktemp("stacks")
     return Built(build("compose", folder), build("single", folder))
 
@@ -187,6 +188,7 @@ def key() -> str:
 
 
 def test_a_gateway_trades_with_nothing_that_it_could_write(built: Built, key: str, tmp_path: Path) -> None:
+    _had("postgres", "redis")
     files = tmp_path / "secrets"
     files.mkdir()
     with place() as here:
