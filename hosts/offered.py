@@ -37,7 +37,7 @@ _NEEDS: Final[Mapping[str, Need]] = {
     # https://www.postgresql.org/docs/12/app-pgchecksums.html
     "postgresql": Need((12,), "checksums of its pages need {}"),
 }
-# A fresh host has no lists of packages: what its release came with, https://packages.ubuntu.com, https://packages.debian.org
+# A fresh host has no lists of packages: what its release came with.
 _RELEASES: Final[Mapping[tuple[str, str], Mapping[str, str]]] = {
     ("debian", "12"): {"python3": "3.11.2", "nginx": "1.22.1", "haproxy": "2.6.12", "postgresql": "15"},
     ("debian", "13"): {"python3": "3.13.5", "nginx": "1.26.3", "haproxy": "3.0.11", "postgresql": "17"},

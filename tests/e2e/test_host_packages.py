@@ -13,7 +13,9 @@ from tests.e2e.bare_host import BareHost, Making
 from tests.e2e.bare_host import bare_host as bare_host  # noqa: PLC0414 - a fixture
 from tests.e2e.host_commands import hosts, killed
 from tests.e2e.host_values import differences, everything
-from tests.e2e.tuned_host import machine as machine  # noqa: PLC0414
+from tests.e2e.tuned_host import machine as machine  # noqa: PLC0414 - fixtures
+from tests.e2e.tuned_host import pristine as pristine  # noqa: PLC0414
+from tests.e2e.tuned_host import untouched as untouched  # noqa: PLC0414
 from tests.faults.scale import Figure
 
 pytestmark = pytest.mark.timeout(1800)
@@ -35,18 +37,6 @@ def host(bare_host: Making) -> BareHost:
     made.ssh(f"{HARMLESS}\n{ITS_OWN}\napt-get -qq update && apt-get -qqy install --no-install-recommends {OLD} 2>&1")
     made.ssh(changed)
     return made
-
-
-@pytest.fixture(scope="module")
-def pristine(host: BareHost) -> dict[str, str]:
-    return everything(host)
-
-
-@pytest.fixture
-def untouched(host: BareHost, pristine: dict[str, str]) -> dict[str, str]:
-    assert hosts(host, "untune").status == 0
-    assert differences(pristine, everything(host)) == {}
-    return pristine
 
 
 def test_a_dry_run_says_what_apt_would_do_and_does_nothing(host: BareHost, untouched: dict[str, str]) -> None:
@@ -155,7 +145,8 @@ def test_where_the_source_is_out_of_reach_it_says_what_stays(host: BareHost, unt
     assert hosts(host, "tune").status == 0
     host.ssh("mv /var/lib/apt/lists /root/lists; mkdir -p /var/lib/apt/lists/partial; rm -f /var/cache/apt/*.bin")
     host.ssh(
-        "rm -f /var/cache/apt/archives/*.deb; cp /etc/hosts /root/hosts; echo 192.0.2.1 deb.debian.org > /etc/hosts"
+        "rm -f /var/cache/apt/archives/*.deb; cp /etc/hosts /root/hosts; "
+        "grep -rhoE '//[^/ ]+' /etc/apt/sources.list* | tr -d / | sort -u | sed 's/^/192.0.2.1 /' > /etc/hosts"
     )
     try:
         done = hosts(host, "untune")

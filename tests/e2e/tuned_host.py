@@ -44,7 +44,7 @@ def pristine(host: BareHost) -> dict[str, str]:
 @pytest.fixture
 def untouched(host: BareHost, pristine: dict[str, str]) -> dict[str, str]:
     """The same: whatever the test before did is undone without a trace."""
-    hosts(host, "untune")
+    assert hosts(host, "untune").status == 0
     assert differences(pristine, everything(host)) == {}
     return pristine
 

@@ -24,7 +24,7 @@ def says(pythons: str, python3: str, venv: str, nginx: str, haproxy: str, postgr
     return offered("\n".join(lines).splitlines())
 
 
-# Of their package lists: packages.debian.org, packages.ubuntu.com.
+# Of their package lists.
 DEBIAN_12 = says("3.11.2", "3.11.2-1+b1", "3.11.2-1+b1", "1.22.1-9+deb12u11", "2.6.12-1+deb12u4", "15+248+deb12u1")
 DEBIAN_13 = says("3.13.5", "3.13.5-1", "3.13.5-1", "1.26.3-3+deb13u1", "3.0.11-1+deb13u2", "17+278")
 UBUNTU_22 = says(

@@ -50,7 +50,7 @@ def test_a_file_that_nobody_reads_is_found() -> None:
 @pytest.mark.parametrize(
     ("printed", "said"),
     [
-        ("logchange 0.01\nlock_all\npool 2.debian.pool.ntp.org iburst\nrtcsync\n", ""),
+        ("logchange 0.01\nlock_all\npool ntp.example iburst\nrtcsync\n", ""),
         ("logchange 0.01\nlogchange 0.5\nlock_all\n", "a file that is read later gives logchange = 0.5"),
         ("logchange 0.01\n", "lock_all is in none of the files that are read"),
     ],
