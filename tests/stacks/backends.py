@@ -176,6 +176,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@contextmanager
+def refusing() -> Iterator[int]:
+    """A port that refuses connections; bound, so that no test beside this one begins to listen there."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield int(bound.getsockname()[1])
+
+
 async def _serve(port: int) -> None:
     async with backend("process", port):
         await asyncio.Event().wait()

@@ -19,7 +19,7 @@ from app.middleware import MAX_HEAD
 from app.operation import MAX_BODY
 from stacks.balancer import Kind
 from stacks.programs import Program, find
-from tests.stacks.backends import backend, balanced, free_port, process
+from tests.stacks.backends import backend, balanced, free_port, process, refusing
 from tests.stacks.front import Front, before, description, front, raw, spares_connections, until
 
 
@@ -82,19 +82,21 @@ async def test_a_gateway_that_answers_503_keeps_its_place(program: Program, tmp_
 
 
 async def test_what_a_gateway_refuses_to_accept_goes_to_the_next(program: Program, tmp_path: Path) -> None:
-    async with backend("alive") as alive, before(program, description([free_port(), alive.port]), tmp_path) as made:
-        answers = [await made.ask("POST", "/api/order") for _ in range(10)]
-        assert [(status, said["name"]) for status, said in answers] == [(200, "alive")] * 10
-        assert len(alive.seen) == 10
+    with refusing() as port:
+        async with backend("alive") as alive, before(program, description([port, alive.port]), tmp_path) as made:
+            answers = [await made.ask("POST", "/api/order") for _ in range(10)]
+            assert [(status, said["name"]) for status, said in answers] == [(200, "alive")] * 10
+            assert len(alive.seen) == 10
 
 
 async def test_what_was_sent_to_nobody_is_safe_to_try_again(program: Program, tmp_path: Path) -> None:
-    async with before(program, description([free_port(), free_port()]), tmp_path) as made:
-        for _ in range(3):
-            async with made.session.post(made.running.url + "/api/order") as answer:
-                assert answer.status == 503
-                assert answer.headers["Retry-After"] == "1"
-                assert (await answer.json())["error"] == "execution_unavailable"
+    with refusing() as one, refusing() as other:
+        async with before(program, description([one, other]), tmp_path) as made:
+            for _ in range(3):
+                async with made.session.post(made.running.url + "/api/order") as answer:
+                    assert answer.status == 503
+                    assert answer.headers["Retry-After"] == "1"
+                    assert (await answer.json())["error"] == "execution_unavailable"
 
 
 async def test_a_hung_gateway_is_out_of_the_rotation_in_three_seconds_and_no_post_was_sent_twice(

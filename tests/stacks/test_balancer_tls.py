@@ -21,7 +21,7 @@ from stacks.edge import PROBE
 from stacks.ports import BALANCER_HEALTH
 from stacks.programs import Program, find
 from stacks.tls import CIPHERSUITES, HSTS_SECONDS
-from tests.stacks.backends import free_port
+from tests.stacks.backends import free_port, refusing
 from tests.stacks.certificates import Algorithm, issue, trusting
 from tests.stacks.front import Front, before, front, raw, secured, spares_connections, until
 
@@ -97,12 +97,13 @@ async def test_every_answer_with_tls_says_that_there_is_nothing_without(program:
                 assert (answer.status, answer.headers[HSTS]) == (expected, f"max-age={HSTS_SECONDS}")
         async with made.session.get(made.running.plain + "/x", allow_redirects=False) as answer:
             assert HSTS not in answer.headers
-    async with (
-        before(program, secured([free_port()]), tmp_path) as made,
-        made.session.get(made.running.url + "/x") as answer,
-    ):
-        assert (answer.status, answer.headers[HSTS]) == (503, f"max-age={HSTS_SECONDS}")
-        assert answer.headers["Retry-After"] == "1"
+    with refusing() as port:
+        async with (
+            before(program, secured([port]), tmp_path) as made,
+            made.session.get(made.running.url + "/x") as answer,
+        ):
+            assert (answer.status, answer.headers[HSTS]) == (503, f"max-age={HSTS_SECONDS}")
+            assert answer.headers["Retry-After"] == "1"
 
 
 async def test_the_header_can_be_left_away(program: Program, tmp_path: Path) -> None:
@@ -268,16 +269,17 @@ def test_a_key_that_is_not_the_certificates_is_refused(program: Program, tmp_pat
 
 async def test_who_watches_it_has_a_listener_that_knows_one_path(program: Program, tmp_path: Path) -> None:
     """It answers though no gateway does, and Docker's health check reads it."""
-    async with before(program, secured([free_port()]), tmp_path) as made:
-        health = made.running.model.health
-        assert health is not None
-        url = f"http://{health.address}"
-        async with made.session.get(url + HEALTH_PATH) as answer:
-            assert (answer.status, await answer.json()) == (200, {"ok": True})
-        async with made.session.get(url + "/api/orders") as answer:
-            assert answer.status == 404
-        assert (await made.ask("GET", HEALTH_PATH))[0] == 503
-        for port, expected in ((health.port, 0), (free_port(), 1)):
-            command = [word.replace(str(BALANCER_HEALTH), str(port)) for word in PROBE]
-            child = await asyncio.create_subprocess_exec(*command, stderr=subprocess.DEVNULL)
-            assert await asyncio.wait_for(child.wait(), 5) == expected
+    with refusing() as nobody:
+        async with before(program, secured([nobody]), tmp_path) as made:
+            health = made.running.model.health
+            assert health is not None
+            url = f"http://{health.address}"
+            async with made.session.get(url + HEALTH_PATH) as answer:
+                assert (answer.status, await answer.json()) == (200, {"ok": True})
+            async with made.session.get(url + "/api/orders") as answer:
+                assert answer.status == 404
+            assert (await made.ask("GET", HEALTH_PATH))[0] == 503
+            for port, expected in ((health.port, 0), (nobody, 1)):
+                command = [word.replace(str(BALANCER_HEALTH), str(port)) for word in PROBE]
+                child = await asyncio.create_subprocess_exec(*command, stderr=subprocess.DEVNULL)
+                assert await asyncio.wait_for(child.wait(), 5) == expected
