@@ -18,10 +18,14 @@ APT_LOCK: Final = f"{RUN_DIR}/apt"
 _APT: Final = "apt-get -y -q -s --no-install-recommends -o Debug::NoLocking=1"
 _WAIT_SECONDS: Final = 600
 _DONE: Final = re.compile(r"(?P<what>Inst|Remv|Purg) (?P<name>\S+)(?: \[(?P<old>[^\]]*)\])?")
+_TO_GO: Final = ("deinstall", "purge")
 
 
 class Installed(NamedTuple):
-    """`versions` of those that are installed whole; `traces`: all that dpkg knows of, also by configuration files alone."""
+    """`versions` of those that are installed whole and to stay; `traces`: all that dpkg knows of, also by configuration alone.
+
+    An apt that was ended may leave a package that is installed and marked to go.
+    """
 
     versions: dict[str, str]
     traces: frozenset[str]
@@ -35,17 +39,19 @@ class InstalledPackages(FactBase[Installed]):
         return sections.script(
             {
                 "wait": f"[ ! -e {APT_LOCK} ] || flock -w {_WAIT_SECONDS} {APT_LOCK} true",
-                "packages": r"dpkg-query -W -f '${db:Status-Status}\t${Package}\t${Version}\n'",
+                "packages": r"dpkg-query -W -f '${db:Status-Want}\t${db:Status-Status}\t${Package}\t${Version}\n'",
                 "automatic": "apt-mark showauto",
             }
         )
 
     def process(self, output: list[str]) -> Installed:
         said = sections.split(output)
-        rows = [tuple(line.split("\t")) for line in said.get("packages", []) if line.count("\t") == 2]  # noqa: PLR2004 - as asked
+        rows = [tuple(line.split("\t")) for line in said.get("packages", []) if line.count("\t") == 3]  # noqa: PLR2004 - as asked
         return Installed(
-            versions={name: version for state, name, version in rows if state == "installed"},
-            traces=frozenset(name for state, name, _ in rows if state != "not-installed"),
+            versions={
+                name: version for want, state, name, version in rows if state == "installed" and want not in _TO_GO
+            },
+            traces=frozenset(name for _, state, name, _ in rows if state != "not-installed"),
             automatic=frozenset(name.partition(":")[0] for name in said.get("automatic", [])),
         )
 

@@ -3,7 +3,7 @@
 #   packages.sh install "Inst NAME⏎Remv NAME…, sorted" NAME…
 #   packages.sh back "NAME… to purge" "NAME=VERSION… to come back" "NAME… of these that were there for others' sake"
 # Its last line says what went wrong.
-# shellcheck disable=SC2086,SC2116 # lists of names are meant to be taken apart
+# shellcheck disable=SC2046,SC2086,SC2116 # lists of names are meant to be taken apart
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive PATH=/usr/sbin:/sbin:/usr/bin:/bin
 
 # Nobody is there to answer questions; files that somebody changed stay as they are, also of what is removed; downloads are not kept.
@@ -28,7 +28,12 @@ forward() {
     echo "apt would do something else than it said before; make tune again looks anew"
     return 1
   fi
-  apt install "$@"
+  apt install "$@" && stay "$@"
+}
+
+# apt marks what it is about to remove; one that was ended leaves the mark.
+stay() {
+  [ $# = 0 ] || printf '%s install\n' "$@" | dpkg --set-selections
 }
 
 # The versions of then where there still are such.
@@ -53,17 +58,20 @@ back() {
     sorry "$(echo $others) would have to go too"
   elif said=$(clean $want $minus 2>&1); then
     echo "$said"
-    [ -z "$automatic" ] || apt-mark auto $automatic
+    stay $(names) && { [ -z "$automatic" ] || apt-mark auto $automatic; }
   else
     echo "$said"
     sorry "$(echo "$said" | grep '^E:' | head -n 1)"
   fi
 }
 
+names() {
+  for pair in $restore; do echo "${pair%%=*}"; done
+}
+
 sorry() {
-  names=$(for pair in $restore; do echo "${pair%%=*}"; done)
-  stay=${purge:+"$purge stays"}${purge:+${restore:+" and "}}${restore:+"$(echo $names) is not back"}
-  echo "$1: $stay. When that is mended: make untune again, or by hand: apt-get --purge install $(echo $names $minus)"
+  left=${purge:+"$purge stays"}${purge:+${restore:+" and "}}${restore:+"$(echo $(names)) is not back"}
+  echo "$1: $left. When that is mended: make untune again, or by hand: apt-get --purge install $(echo $(names) $minus)"
   return 1
 }
 

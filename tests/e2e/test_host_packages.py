@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -93,14 +94,21 @@ Session(member.machine, lambda name: print(name, flush=True)).run(getattr(tuning
 """
 
 
-def ended(host: BareHost, stage: str, operation: str, seconds: float) -> None:
-    """The command, killed (-9) so many seconds after the operation began."""
+@contextmanager
+def begun(host: BareHost, stage: str, operation: str) -> Iterator[subprocess.Popen[str]]:
+    """The command, at that operation."""
     command = [sys.executable, "-c", BEGINS, stage]
     with subprocess.Popen(command, env=host.environ(), text=True, stdout=subprocess.PIPE) as running:
         assert running.stdout
         assert any(line.strip() == operation for line in running.stdout), "there was no such operation"
+        yield running
+
+
+def ended(host: BareHost, stage: str, operation: str, seconds: float) -> None:
+    """The command, killed (-9) so many seconds after the operation began."""
+    with begun(host, stage, operation) as running:
         time.sleep(seconds)
-        running.send_signal(signal.SIGKILL)
+        running.kill()
 
 
 def test_killed_while_apt_works_it_is_undone(host: BareHost, untouched: dict[str, str], figure: Figure) -> None:
@@ -125,17 +133,23 @@ def test_killed_while_apt_undoes_the_next_one_ends_it(
     figure("kills while apt undid, each ended exactly", len(SECONDS[1::2]))
 
 
+# Holds dpkg at a step, once it noted in updates/ what it began: what is killed then is killed in the middle.
+HELD = """timeout 60 sh -c '
+until ls /var/lib/dpkg/updates | grep -q . && pkill -STOP -f "[d]pkg .*--status-fd.* $0"; do :; done' """
+DOWN = "pkill -9 -x apt-get; pkill -9 -x dpkg; while pgrep -x dpkg; do :; done; ls /var/lib/dpkg/updates; dpkg --audit"
+
+
+@pytest.mark.parametrize("step", ["--remove", "--unpack", "--configure"])
 def test_a_host_that_went_down_while_dpkg_worked_is_undone(
-    host: BareHost, untouched: dict[str, str], figure: Figure
+    host: BareHost, untouched: dict[str, str], figure: Figure, step: str
 ) -> None:
     """All of apt is killed (-9), as a loss of power does."""
-    ended(host, "apply", "packages chrony", 0)
-    killed_there = host.ssh(
-        "for i in $(seq 3000); do p=$(pgrep -f '[d]pkg .*--status-fd') && break; sleep 0.02; done; "
-        "kill -9 $p $(pgrep -x apt-get) && echo $p; ls /var/lib/dpkg/updates; dpkg --audit"
-    )
-    figure("what dpkg left", " ".join(killed_there.split()[:20]))
-    assert killed_there.split()[0].isdigit()
+    with begun(host, "apply", "packages chrony") as running:
+        host.ssh(HELD + step)
+        running.kill()
+    left = host.ssh(DOWN)
+    figure("what dpkg left", " ".join(left.split())[:200])
+    assert left
     done = hosts(host, "untune")
     assert done.status == 0, done.words
     assert differences(untouched, everything(host)) == {}

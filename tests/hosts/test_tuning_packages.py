@@ -26,7 +26,7 @@ CHRONY: Final = Plan((), {}, {"chrony": "a reason"})
 
 
 def there(*names: str) -> Answers:
-    lines = [f"installed\t{name}\t1" for name in names]
+    lines = [f"install\tinstalled\t{name}\t1" for name in names]
     return {"dpkg-query": ["==veloz== packages", *lines, "==veloz== automatic", "systemd-timesyncd"]}
 
 
@@ -94,9 +94,10 @@ def test_the_way_back_begins_where_apt_was_ended(
 
 
 def test_states_of_packages_are_told_apart() -> None:
-    lines = ["==veloz== packages", "installed\ta\t1", "config-files\tb\t2", "not-installed\tc\t", "half-installed\td\t4",
+    lines = ["==veloz== packages", "install\tinstalled\ta\t1", "hold\tinstalled\te\t5", "deinstall\tinstalled\tf\t6",
+             "deinstall\tconfig-files\tb\t2", "unknown\tnot-installed\tc\t", "install\thalf-installed\td\t4",
              "==veloz== automatic", "a:amd64"]  # fmt: skip
-    assert InstalledPackages().process(lines) == Installed({"a": "1"}, frozenset("abd"), frozenset("a"))
+    assert InstalledPackages().process(lines) == Installed({"a": "1", "e": "5"}, frozenset("abdef"), frozenset("a"))
 
 
 def operations() -> None:
@@ -121,7 +122,8 @@ esac
 @pytest.fixture
 def apt(tmp_path: Path) -> Path:
     """A folder with an apt that says what the file `would` has, and writes to `ran` how it was called."""
-    for name, text in (("apt-get", APT), ("apt-mark", '#!/bin/sh\necho "apt-mark $*" >> "$WORK/ran"\n')):
+    mark, dpkg = (f'#!/bin/sh\necho "{name}" >> "$WORK/ran"\n' for name in ("apt-mark $*", "dpkg $* $(cat)"))
+    for name, text in (("apt-get", APT), ("apt-mark", mark), ("dpkg", dpkg)):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     (tmp_path / "would").write_text("Inst chrony (4.3)\nRemv systemd-timesyncd [252]\nConf chrony\n")
@@ -143,9 +145,10 @@ def test_apt_does_what_was_foreseen_and_nothing_else(apt: Path) -> None:
     status, _, calls = script(apt, "install", "Inst chrony\nRemv systemd-timesyncd", "chrony")
     assert status == 0
     assert calls[0].endswith("update")
-    assert calls[-1].endswith("install chrony")
-    assert "--no-install-recommends" in calls[-1]
-    assert "--purge" not in calls[-1]  # what somebody set in the files of what goes is wanted again
+    assert calls[-2].endswith("install chrony")
+    assert "--no-install-recommends" in calls[-2]
+    assert calls[-1] == "dpkg --set-selections chrony install"  # whatever an apt that was ended had marked
+    assert "--purge" not in calls[-2]  # what somebody set in the files of what goes is wanted again
     status, said, calls = script(apt, "install", "Inst chrony", "chrony")
     assert status == 1
     assert said == "apt would do something else than it said before; make tune again looks anew"
@@ -156,8 +159,9 @@ def test_the_way_back_purges_and_restores_at_once_with_its_marks(apt: Path) -> N
     (apt / "would").write_text("Purg chrony [4.3]\nInst systemd-timesyncd (252)\n")
     status, _, calls = script(apt, "back", "chrony", "systemd-timesyncd=252", "systemd-timesyncd")
     assert status == 0
-    assert "--purge" in calls[-2]
-    assert calls[-2].endswith("install systemd-timesyncd chrony-")  # that version is no more
+    assert "--purge" in calls[-3]
+    assert calls[-3].endswith("install systemd-timesyncd chrony-")  # that version is no more
+    assert calls[-2] == "dpkg --set-selections systemd-timesyncd install"
     assert calls[-1] == "apt-mark auto systemd-timesyncd"
 
 

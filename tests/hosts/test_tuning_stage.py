@@ -25,7 +25,7 @@ def answers(values: dict[str, str], files: dict[str, str]) -> Answers:
     said = {
         "kernel": ["6.1.0"], "container": ["docker"], "cpus": ["0,0,0,0,Y", "1,1,0,0,Y"], "memory": ["8000000"],
         "sysctls": [f"{key} = {value}" for key, value in values.items()], "mounts": ["/sys ro"],
-        "packages": [f"installed\t{name}\t1" for name in TOOLS],
+        "packages": [f"install\tinstalled\t{name}\t1" for name in TOOLS],
         "files": [f"{path}\t{base64.b64encode(text.encode()).decode()}" for path, text in files.items()],
     }  # fmt: skip
     lines = [line for name, section in said.items() for line in (f"{sections._HEADING} {name}", *section)]
@@ -113,7 +113,7 @@ def its_own(values: dict[str, str], files: dict[str, str], *installed: str) -> A
     """A machine of its own, without modules to load."""
     found = answers(values, files)
     lines = [line if line != "docker" else "none" for line in found[sections._HEADING]]
-    rows = [f"installed\t{name}\t252" for name in installed]
+    rows = [f"install\tinstalled\t{name}\t252" for name in installed]
     keeper = "chrony.service" if "chrony" in installed else "systemd-timesyncd.service"
     lines[lines.index(f"{sections._HEADING} packages") + 1 : 0] = rows
     return {sections._HEADING: [*lines, f"{sections._HEADING} clocks", keeper], **CHRONY}
