@@ -66,12 +66,12 @@ back() {
 }
 
 names() {
-  for pair in $restore; do echo "${pair%%=*}"; done
+  for pair in $restore; do echo "${pair%%=*}"; done | paste -sd " "
 }
 
 sorry() {
-  left=${purge:+"$purge stays"}${purge:+${restore:+" and "}}${restore:+"$(echo $(names)) is not back"}
-  echo "$1: $left. When that is mended: make untune again, or by hand: apt-get --purge install $(echo $(names) $minus)"
+  left=${purge:+"$purge stays"}${purge:+${restore:+" and "}}${restore:+"$(names) is not back"}
+  echo "$1: $left. When that is mended: make untune again, or by hand: apt-get --purge install $(names) $minus"
   return 1
 }
 
