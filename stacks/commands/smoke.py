@@ -24,6 +24,7 @@ _SECONDS: Final = 10
 _POLL: Final = 0.5
 # Real orders are no test.
 _HARMLESS: Final = frozenset({"sim_engine"})
+_OURS: Final = "smoke-"
 _PRICE_PART: Final = Decimal("0.5")  # of the market's price: such a bid rests
 
 
@@ -139,8 +140,10 @@ async def _all(client: Client, steps: list[Step], instruments: Sequence[Instrume
         steps.append(Step("order", f"none was sent: in mode {mode} it would be a real one", 0.0))
         return
     price, quantity = await step("market", _market(client, symbol, instruments))
-    name = f"smoke-{uuid4().hex}"
-    async with _stream(client) as events:
+    if left := [name async for name in _open(client, symbol) if name.startswith(_OURS)]:
+        await step("orders of a test that was cut off", _cancelled(client, left))
+    name = f"{_OURS}{uuid4().hex}"
+    async with _stream(client) as events, _withdrawn(client, name):
         order = {
             "side": "BUY",
             "symbol": symbol,
@@ -178,6 +181,40 @@ async def _market(client: Client, symbol: str, instruments: Sequence[Instrument]
     tick, lot = Decimal(instrument.tick), Decimal(instrument.lot)
     bid = max((price * _PRICE_PART / tick).to_integral_value(ROUND_DOWN), Decimal(1)) * tick
     return f"{symbol} at {price}", (format(bid, "f"), format(lot * 100, "f"))
+
+
+async def _open(client: Client, symbol: str) -> AsyncIterator[str]:
+    """The client order ids of all that rest."""
+    page = {"open": "true", "symbol": symbol}
+    while True:
+        body = _answer("open orders", *await client.json("GET", "/api/orders_state", params=page))
+        for order in body["items"]:
+            yield order["client_order_id"]
+        if body["next"] is None:
+            return
+        page["cursor"] = body["next"]
+
+
+async def _cancel(client: Client, name: str) -> Any:  # noqa: ANN401 - any JSON value
+    """It may have traded by now; then the answer says so."""
+    return (await client.json("POST", "/api/cancel", json={"client_order_id": name}))[1]
+
+
+async def _cancelled(client: Client, names: Sequence[str]) -> tuple[str, None]:
+    answers = [await _cancel(client, name) for name in names]
+    done = sum(isinstance(answer, dict) and answer.get("status") == Status.CANCELLED for answer in answers)
+    return f"{done} of {len(names)} cancelled", None
+
+
+@contextlib.asynccontextmanager
+async def _withdrawn(client: Client, name: str) -> AsyncIterator[None]:
+    """Where the test fails, its order does not stay: it may have arrived whatever the answer was."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+            await _cancel(client, name)
+        raise
 
 
 async def _command(client: Client, path: str, body: dict[str, str], wanted: str) -> tuple[str, None]:

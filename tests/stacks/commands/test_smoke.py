@@ -13,7 +13,7 @@ from aiohttp import web
 
 from stacks.commands.certificates import generate
 from stacks.commands.failures import Failure
-from stacks.commands.smoke import Edge, smoke, wait_ready
+from stacks.commands.smoke import Client, Edge, smoke, wait_ready
 from tests.faults.gateway import environment, running
 
 
@@ -39,6 +39,34 @@ async def test_an_order_its_events_and_its_cancellation_are_seen(
         ]
         with pytest.raises(Failure, match="failed at configuration: 401"):
             await smoke(edge, "0" * 64)
+
+
+async def test_a_test_that_fails_or_is_cut_off_leaves_no_order(
+    database: str, redis_url: str, engine_binary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def deaf(*_: object) -> tuple[str, None]:
+        raise Failure("no event")
+
+    async def open_orders() -> list[str]:
+        async with Client(edge, gateway.key) as client:
+            _, body = await client.json("GET", "/api/orders_state", params={"open": "true"})
+            return [order["client_order_id"] for order in body["items"]]
+
+    async with running(tmp_path, environment(database, redis_url, engine_binary)) as gateway:
+        edge = Edge(gateway.url, "127.0.0.1", gateway.port)
+        with monkeypatch.context() as patched:
+            patched.setattr("stacks.commands.smoke._event", deaf)
+            with pytest.raises(Failure, match="no event"):
+                await smoke(edge, gateway.key)
+        assert await open_orders() == []
+        order = {"side": "BUY", "symbol": "BTCUSDT", "qty": "0.001", "price": "1", "type": "LIMIT"}
+        async with Client(edge, gateway.key) as client:
+            for name in ("smoke-1", "smoke-2", "somebodys"):
+                status, said = await client.json("POST", "/api/order", json=order | {"client_order_id": name})
+                assert (status, said["status"]) == (200, "ACCEPTED")
+        steps = {step.what: step.detail for step in await smoke(edge, gateway.key)}
+        assert steps["orders of a test that was cut off"] == "2 of 2 cancelled"
+        assert await open_orders() == ["somebodys"]
 
 
 async def test_nobody_there_is_said_after_the_time_given(free_port: int) -> None:
