@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 
 from hosts.inventory import Member, members
-from hosts.session import ssh_data
+from hosts.session import make_known_hosts, ssh_data
 from stacks.commands.failures import Failure
 
 
 def _named() -> tuple[Member, ...]:
     try:
+        make_known_hosts()
         return members(*(os.environ.get(name, "") for name in ("HOST", "SSH_KEY", "ROLES", "STACK")))
     except Failure as error:
         raise SystemExit(f"veloz: {error}") from None

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from pyinfra.api import Config, FactBase, Inventory, State
@@ -93,6 +94,7 @@ class Session:
         state = State(inventory, Config(FAIL_PERCENT=0, CONNECT_TIMEOUT=CONNECT_SECONDS))
         host = inventory.get_host(self.name)
         said = Said()
+        make_known_hosts()
         with said.listening():
             try:
                 connect_all(state)
@@ -110,6 +112,19 @@ class Session:
                 disconnect_all(state)
             if client := getattr(host.connector, "client", None):
                 client.close()  # ends what was started on it, such as the lock
+
+
+def make_known_hosts() -> None:
+    """Where keys of hosts are kept: who never used SSH has neither file nor folder. Raises Failure."""
+    path = Path(os.environ.get(KNOWN_HOSTS) or "~/.ssh/known_hosts").expanduser()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise Failure(
+            f"{path}: the keys of hosts cannot be kept there ({error.strerror}); make it writable, or name another "
+            f"file: {KNOWN_HOSTS}=…"
+        ) from error
 
 
 def notice_its_end(host: Host) -> None:

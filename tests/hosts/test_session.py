@@ -2,7 +2,9 @@
 
 import io
 import socket
+import stat
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +14,7 @@ from pyinfra.facts.server import Command
 from pyinfra.operations import files, server
 
 from hosts import session as of_hosts
-from hosts.session import KNOWN_HOSTS, Session, Step, ssh_data
+from hosts.session import KNOWN_HOSTS, Session, Step, make_known_hosts, ssh_data
 from stacks.commands.failures import Failure
 from stacks.machines import Machine
 from tests.hosts.fakes import Answers, fake_session, ran
@@ -80,6 +82,22 @@ def test_another_user_than_root_uses_sudo(monkeypatch: pytest.MonkeyPatch) -> No
 def test_known_hosts_may_be_kept_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KNOWN_HOSTS, "/somewhere")
     assert ssh_data(Machine(address="192.0.2.7"))["ssh_known_hosts_file"] == "/somewhere"
+
+
+def test_who_never_used_ssh_has_a_place_for_the_keys_of_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(KNOWN_HOSTS, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    make_known_hosts()
+    kept = tmp_path / ".ssh/known_hosts"
+    kept.write_text("a key\n")
+    make_known_hosts()
+    assert kept.read_text() == "a key\n"
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (kept, kept.parent)] == [0o600, 0o700]
+    monkeypatch.setenv(KNOWN_HOSTS, str(kept / "below"))
+    with pytest.raises(
+        Failure, match=r"known_hosts/below: the keys of hosts cannot be kept there \(.*SSH_KNOWN_HOSTS=…"
+    ):
+        make_known_hosts()
 
 
 def test_a_host_that_is_gone_is_noticed() -> None:
