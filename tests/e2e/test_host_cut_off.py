@@ -93,22 +93,25 @@ def test_a_host_that_loses_power_goes_on(host: BareHost, figure: Figure) -> None
 
 
 STATES = {
-    "stopped": "systemctl stop postgresql@15-main",
-    "killed": "systemctl kill -s KILL postgresql@15-main; sleep 1",
-    "without checksums, stopped": "systemctl stop postgresql@15-main; $off",
+    "stopped": "systemctl stop $unit",
+    "killed": "systemctl kill -s KILL $unit; sleep 1",
+    "without checksums, stopped": "systemctl stop $unit; $off",
     "without checksums, killed": (
-        "systemctl stop postgresql@15-main; $off; systemctl start postgresql@15-main; "
-        "systemctl kill -s KILL postgresql@15-main; sleep 1"
+        "systemctl stop $unit; $off; systemctl start $unit; systemctl kill -s KILL $unit; sleep 1"
     ),
-    "without checksums, masked": "systemctl stop postgresql@15-main; $off; systemctl mask --runtime postgresql@15-main",
+    "without checksums, masked": "systemctl stop $unit; $off; systemctl mask --runtime $unit",
     "Redis stopped": "systemctl stop redis-server",
 }
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_stores_are_brought_up_from_any_state(host_with_stores: BareHost, state: str) -> None:
-    off = "(cd /; runuser -u postgres -- /usr/lib/postgresql/15/bin/pg_checksums --disable -D /var/lib/postgresql/15/main)"
-    host_with_stores.ssh(STATES[state].replace("$off", off))
+    version = host_with_stores.ssh("ls /usr/lib/postgresql").strip()
+    off = (
+        f"(cd /; runuser -u postgres -- /usr/lib/postgresql/{version}/bin/pg_checksums --disable "
+        f"-D /var/lib/postgresql/{version}/main)"
+    )
+    host_with_stores.ssh(STATES[state].replace("$off", off).replace("$unit", f"postgresql@{version}-main"))
     assert stores(host_with_stores)
     asked = "runuser -u postgres -- psql -AXtqc 'SHOW data_checksums'; redis-cli -s /run/redis/redis-server.sock ping"
     said = host_with_stores.ssh(f"cd /; {asked}")
