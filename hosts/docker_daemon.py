@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from hosts.places import STATE_DIR
 from stacks.commands.failures import Failure
 from stacks.spec import Deployment
 
 FILE: Final = "/etc/docker/daemon.json"
 # What of it is ours: with the next description it may change, the administrator's own values may not.
-OURS: Final = "/var/lib/veloz/host/docker-daemon.json"
+OURS: Final = f"{STATE_DIR}/docker-daemon.json"
 
 Settings: TypeAlias = dict[str, Any]
 

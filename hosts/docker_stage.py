@@ -15,9 +15,9 @@ from hosts import docker_daemon
 from hosts.docker_daemon import FILE, OURS, Merged
 from hosts.inventory import Member
 from hosts.packages import installed
+from hosts.places import STATE_DIR
 
 _SCRIPT: Final = Path(__file__).parent / "on_host" / "docker_daemon.sh"
-_STATE: Final = "/var/lib/veloz/host"
 _MARK: Final = "--- "
 
 
@@ -70,8 +70,8 @@ def configure(member: Member) -> None:
     engine = host.get_fact(EngineFiles)
     wanted = merged(member, engine)
     if engine.older or docker_daemon.read(engine.have) != json.loads(wanted.text):
-        files.directory(name=_STATE, path=_STATE, mode="700")
-        new, script = f"{_STATE}/daemon.json.new", f"{_STATE}/docker_daemon.sh"
+        files.directory(name=STATE_DIR, path=STATE_DIR, mode="700")
+        new, script = f"{STATE_DIR}/daemon.json.new", f"{STATE_DIR}/docker_daemon.sh"
         files.put(name="daemon.json", src=io.StringIO(wanted.text), dest=new, mode="644")
         files.put(name="what installs it", src=str(_SCRIPT), dest=script, mode="700")
         server.shell(name="Docker restarted with it", commands=[f"sh {script} {new}"])

@@ -12,9 +12,10 @@ from typing_extensions import override
 
 from hosts import docker_ports
 from hosts.docker_ports import FAMILIES, FILES, Family, Kernel
+from hosts.places import STATE_DIR
 from hosts.ufw import Added, parse
 
-STATE: Final = "/var/lib/veloz/host/firewall"
+STATE: Final = f"{STATE_DIR}/firewall"
 _MARK: Final = "@@veloz "
 # Services that empty the kernel's tables when they start; at boot that is before or after ufw, as it happens.
 _RIVALS: Final = ("firewalld", "nftables", "netfilter-persistent")

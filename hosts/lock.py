@@ -12,9 +12,8 @@ from typing import Any, Final
 from pyinfra.api.exceptions import PyinfraError
 from pyinfra.api.host import Host
 
-# What is remembered of a host; and what nobody needs after a boot.
-STATE_DIR: Final = "/var/lib/veloz/host"
-RUN_DIR: Final = "/run/veloz-host"
+from hosts.places import RUN_DIR
+
 _FILE: Final = f"{RUN_DIR}/lock"
 _HELD: Final = "held"
 _WAITING: Final = "waiting"

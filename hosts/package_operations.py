@@ -10,7 +10,7 @@ from typing import Final
 from pyinfra.api import StringCommand, operation
 
 from hosts.facts.packages import APT_LOCK
-from hosts.lock import RUN_DIR
+from hosts.places import RUN_DIR
 from hosts.tuning_packages import Back, Needed
 
 _SCRIPT: Final = Path(__file__).with_name("on_host") / "packages.sh"

@@ -8,6 +8,10 @@ USER: Final = "veloz"
 # The balancer meets the internet; it is somebody else, who cannot read the gateways' secrets.
 BALANCER_USER: Final = "veloz-balancer"
 
+# What is remembered of a host; and what nobody needs after a boot.
+STATE_DIR: Final = "/var/lib/veloz/host"
+RUN_DIR: Final = "/run/veloz-host"
+
 CONFIG: Final = "/etc/veloz"
 # Whose host it is: the name in the description.
 DEPLOYMENT: Final = f"{CONFIG}/deployment"

@@ -14,7 +14,7 @@ from hosts.facts import parse
 from hosts.facts.machine import machine as of_reading
 from hosts.facts.reading import ModuleUsers, Reading
 from hosts.inventory import Member
-from hosts.lock import STATE_DIR
+from hosts.places import STATE_DIR
 from stacks.machines import Hosts
 from tuning.choices import Choices
 from tuning.machine import (

@@ -10,7 +10,7 @@ from pyinfra.api.host import Host
 
 from hosts import operations
 from hosts.inventory import Member
-from hosts.lock import STATE_DIR
+from hosts.places import STATE_DIR
 from hosts.session import Session
 from stacks.commands.failures import Failure
 from stacks.commands.output import Output

@@ -11,7 +11,7 @@ import msgspec
 from pyinfra.api import FactBase
 
 from hosts.facts import sections
-from hosts.lock import RUN_DIR
+from hosts.places import RUN_DIR
 
 # Held by apt itself while it works for us, also after our connection has ended.
 APT_LOCK: Final = f"{RUN_DIR}/apt"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from stacks import names, ports
 from stacks.components.k8s.gateway import EVERY
-from stacks.spec import Deployment, Role
+from stacks.spec import Deployment
 from tests.stacks.manifests import example, manifests, role_of, usual
-
-STATEFUL: tuple[Role, ...] = ("postgres", "redis", "prometheus")
 
 # Services
 

@@ -7,10 +7,7 @@ import base64
 from stacks.components.k8s.mounts import CONFIG_SUM, SECRETS_SUM
 from stacks.environment import variables
 from stacks.files import given
-from stacks.spec import Role
 from tests.stacks.manifests import Manifests, example, leaves, manifests, secrets_of, usual, values
-
-STATEFUL: tuple[Role, ...] = ("postgres", "redis", "prometheus")
 
 
 def secrets_in(declared: Manifests) -> dict[str, str]:

@@ -13,8 +13,6 @@ from tests.stacks.manifests import IMAGE, example, manifests, role_of, usual
 
 STATEFUL: tuple[Role, ...] = ("postgres", "redis", "prometheus")
 
-STATEFUL: tuple[Role, ...] = ("postgres", "redis", "prometheus")
-
 # How many, how large
 
 
