@@ -18,6 +18,7 @@ _FILE: Final = f"{RUN_DIR}/lock"
 _HELD: Final = "held"
 _WAITING: Final = "waiting"
 _ANSWER_SECONDS: Final = 20
+_FREED_SECONDS: Final = 3  # a connection that was just closed has it for a moment more: seen with OpenSSH 10
 _LEFT_SECONDS: Final = 900  # for what was left at work: the longest is the engine's build on a small machine
 _LONGEST_SECONDS: Final = 3600  # where the network went away and nobody closed the connection
 
@@ -32,7 +33,7 @@ def take(host: Host) -> None:
         return
     # `cat` waits for a word that never comes: sshd closes it with the connection, and the lock with it.
     inner = shlex.quote(
-        f"install -d -m 700 {RUN_DIR}; umask 077; exec 9>>{_FILE}; flock -n 9 || {{ cat {_FILE}; exit 1; }}; "
+        f"install -d -m 700 {RUN_DIR}; umask 077; exec 9>>{_FILE}; flock -w {_FREED_SECONDS} 9 || {{ cat {_FILE}; exit 1; }}; "
         f"{_left_behind()}"
         f': >{_FILE}; echo "$SSH_CONNECTION" >&9; echo {_HELD}; exec timeout {_LONGEST_SECONDS} cat'
     )

@@ -1,6 +1,7 @@
 """One command at a time on a host, and none that waits for one that died."""
 
 import subprocess
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
@@ -61,6 +62,16 @@ def test_a_connection_that_dies_gives_the_lock_back() -> None:
     lock.take(host(first))
     first.close()
     lock.take(host(second))
+    second.close()
+
+
+def test_a_connection_that_is_just_being_closed_is_waited_for() -> None:
+    first, second = Client(), Client()
+    lock.take(host(first))
+    closing = threading.Timer(0.3, first.close)
+    closing.start()
+    lock.take(host(second))
+    closing.join()
     second.close()
 
 
