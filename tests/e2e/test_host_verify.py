@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.bare_host import BareHost
 from tests.e2e.host_commands import Done, hosts
 from tests.e2e.host_values import differences, everything
-from tests.e2e.tuned_host import EVERY, OURS, bad, rows, set_keys, verify
+from tests.e2e.tuned_host import EVERY, OURS, THP, bad, rows, set_keys, verify
 from tests.e2e.tuned_host import bare_host as bare_host  # noqa: PLC0414 - fixtures
 from tests.e2e.tuned_host import host as host  # noqa: PLC0414
 from tests.e2e.tuned_host import machine as machine  # noqa: PLC0414
@@ -22,7 +22,6 @@ from tuning.profile import ROLES
 
 pytestmark = pytest.mark.timeout(3600)
 HOST = "hostverify-e2e"
-THP = "/sys/kernel/mm/transparent_hugepage/enabled"
 
 
 def other(value: str) -> str:

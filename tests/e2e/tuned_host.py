@@ -12,6 +12,7 @@ from tests.e2e.bare_host import bare_host as bare_host  # noqa: PLC0414 - a fixt
 from tests.e2e.host_commands import Done, hosts
 from tests.e2e.host_values import differences, everything, machine_put_back
 
+THP = "/sys/kernel/mm/transparent_hugepage/enabled"
 OURS = "/etc/sysctl.d/99-veloz.conf"
 # Of the kills, failures and changes: each, or every so many on a machine that is busy or small.
 EVERY = int(os.environ.get("VELOZ_E2E_EVERY", "1"))
@@ -29,9 +30,9 @@ def machine() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def host(bare_host: Making, request: pytest.FixtureRequest) -> BareHost:
-    """/sys is writable on it, until it boots again."""
+    """/sys is writable on it, until it boots again; its huge pages are as most kernels have them, so they are tuned too."""
     made = bare_host(str(request.module.HOST))
-    made.ssh("mount -o remount,rw /sys")
+    made.ssh(f"mount -o remount,rw /sys && echo always > {THP}")
     return made
 
 
