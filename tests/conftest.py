@@ -24,6 +24,8 @@ from app.embedded import EmbeddedServers
 from app.migrate import migrate
 from tests.faults.scale import Figure
 
+# Helpers' assertions say what differs, as those of tests do.
+pytest.register_assert_rewrite("tests.e2e", "tests.hosts", "tests.stacks")
 # How long an example takes says what the machine has to do besides.
 hypothesis.settings.register_profile("veloz", deadline=None)
 hypothesis.settings.load_profile("veloz")
