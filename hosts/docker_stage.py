@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from pyinfra import host
 from pyinfra.api import FactBase
+from pyinfra.facts.deb import DebPackages
+from pyinfra.facts.server import Which
 from pyinfra.operations import files, server, systemd
 
 from hosts import docker_daemon
@@ -16,7 +19,9 @@ from hosts.docker_daemon import FILE, OURS, Merged
 from hosts.inventory import Member
 from hosts.packages import installed
 from hosts.places import STATE_DIR
+from hosts.stages import Stage
 
+_ENGINE: Final = "docker.io"
 _SCRIPT: Final = Path(__file__).parent / "on_host" / "docker_daemon.sh"
 _MARK: Final = "--- "
 
@@ -53,10 +58,23 @@ class EngineFiles(FactBase[Engine]):
         return Engine()
 
 
-def packages(member: Member) -> None:
+def stages(member: Member) -> tuple[Stage, ...]:
+    return (
+        Stage("packages of Docker", packages),
+        Stage("Docker's command", command),
+        Stage("Docker engine", partial(configure, member)),
+    )
+
+
+def packages() -> None:
     """The distribution's engine."""
-    del member
-    installed(("docker.io", "iptables", "apparmor"), "packages of Docker")
+    installed((_ENGINE, "iptables", "apparmor"), "packages of Docker")
+
+
+def command() -> None:
+    """Debian 13 has it in a package of its own, which the engine's only recommends."""
+    if _ENGINE in host.get_fact(DebPackages) and not host.get_fact(Which, command="docker"):
+        installed(("docker-cli",), "Docker's command")
 
 
 def merged(member: Member, engine: Engine) -> Merged:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any, Final
 
 from hosts import cores, docker_stage, firewalling, native, native_install, offered, places, preflight, tuning_commands
@@ -14,7 +13,7 @@ from hosts.inventory import Member
 from hosts.native_facts import Deployed, Units
 from hosts.offered import OfferedFact
 from hosts.session import Session
-from hosts.stages import Stage, go_through
+from hosts.stages import go_through
 from stacks import edge, ports, reach
 from stacks.commands.findings import Finding, show
 from stacks.commands.output import Output
@@ -88,8 +87,4 @@ def _docker(member: Member, session: Session, output: Output, *, dry: bool) -> d
     conflicts = docker_stage.merged(member, session.fact(docker_stage.EngineFiles)).conflicts
     for conflict in conflicts:
         output.say(f"note: {conflict}", "yellow")
-    stages = (
-        Stage("packages of Docker", partial(docker_stage.packages, member)),
-        Stage("Docker engine", partial(docker_stage.configure, member)),
-    )
-    return {"changed": go_through(session, stages, output, dry=dry), "notes": list(conflicts)}
+    return {"changed": go_through(session, docker_stage.stages(member), output, dry=dry), "notes": list(conflicts)}

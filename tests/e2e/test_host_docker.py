@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from functools import partial
 
 import pytest
 
 from hosts import docker_stage
 from hosts.inventory import Member
 from hosts.session import Session
-from hosts.stages import Stage, go_through
+from hosts.stages import go_through
 from stacks.commands.failures import Failure
 from stacks.commands.output import Output
 from stacks.document import load
@@ -31,8 +30,7 @@ def engine(machine: Machine, log_size: int = 10) -> list[str]:
     member = Member(machine, load({"topology": "compose", "limits": limits, "hosts": {"install": "docker"}}))
     output = Output(machine=True)
     output.console.file = io.StringIO()
-    stages = [Stage(one.__name__, partial(one, member)) for one in (docker_stage.packages, docker_stage.configure)]
-    return go_through(Session(machine), stages, output, dry=False)
+    return go_through(Session(machine), docker_stage.stages(member), output, dry=False)
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,7 @@ set -e
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends docker.io busybox-static ipset >/dev/null 2>&1
+command -v docker >/dev/null || apt-get install -y -qq --no-install-recommends docker-cli >/dev/null 2>&1
 mkdir -p /root/image/bin && cp /bin/busybox /root/image/bin/ && ln -sf busybox /root/image/bin/sh
 tar -C /root/image -c . | docker import - box >/dev/null
 docker network create own >/dev/null

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from hosts import docker_stage
 from hosts.docker_daemon import merge, missing, read, settings
 from stacks.commands.failures import Failure
 from stacks.document import load
+from tests.hosts.fakes import fake_session, ran
 
 SPEC = load({"topology": "compose", "limits": {"log_size": 20, "log_files": 3, "open_files": 9000}})
 WANTED = settings(SPEC)
@@ -19,6 +21,23 @@ def test_limits_are_the_descriptions() -> None:
     assert WANTED["log-opts"] == {"max-size": "20m", "max-file": "3"}
     assert WANTED["default-ulimits"]["nofile"] == {"Name": "nofile", "Soft": 9000, "Hard": 9000}
     assert (WANTED["live-restore"], WANTED["userland-proxy"]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("engine", "which", "installs"),
+    [
+        (["ii  docker.io  26  amd64"], "", True),
+        (["ii  docker.io  20  amd64"], "/usr/bin/docker", False),
+        ([], "", False),
+    ],
+)
+def test_the_command_is_installed_where_the_engine_comes_without(
+    engine: list[str], which: str, *, installs: bool
+) -> None:
+    with fake_session({"dpkg -l": engine, "command -v docker": [which] if which else [], "sh -s": ""}) as session:
+        steps = session.run(docker_stage.command)
+    assert [step.name for step in steps] == (["Docker's command"] if installs else [])
+    assert any(command.endswith("sh -s -- docker-cli") for command, _ in ran) is installs
 
 
 @pytest.mark.parametrize(
