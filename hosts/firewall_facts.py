@@ -26,7 +26,7 @@ _TOOLS: Final[dict[Family, str]] = {4: "iptables", 6: "ip6tables"}
 class Firewall(msgspec.Struct, frozen=True):
     """`running`: the kernel has ufw's rules. `blocks`: of after.rules, as they are. `defaults`: of ufw's two files.
 
-    `rivals`: other firewalls that run or start at boot.
+    `rivals`: other firewalls that run or start at boot. `families`: what the kernel speaks; IPv6 may be switched off at boot.
     """
 
     installed: bool = False
@@ -42,6 +42,7 @@ class Firewall(msgspec.Struct, frozen=True):
     original: bool = False
     original_added: tuple[Added, ...] = ()
     rivals: tuple[str, ...] = ()
+    families: tuple[Family, ...] = FAMILIES
 
 
 class FirewallFact(FactBase[Firewall]):
@@ -59,6 +60,7 @@ class FirewallFact(FactBase[Firewall]):
             if names
             else "true",
             "bridges": f"for b in {_BRIDGES}; do [ ! -e $b ] || basename ${{b%/bridge}}; done",
+            "ipv6": "ls -d /proc/sys/net/ipv6",
             "armed": f"ls -d {STATE}/armed",
             "original": f"ls -d {STATE}/original",
             "original_added": f"cat {STATE}/original/added",
@@ -129,6 +131,7 @@ def read(output: Iterable[str]) -> Firewall:
         original=bool(said("original")),
         original_added=parse("\n".join(said("original_added"))),
         rivals=tuple(said("rivals")),
+        families=FAMILIES if said("ipv6") else (4,),
     )
 
 

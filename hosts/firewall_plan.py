@@ -126,7 +126,8 @@ def _running(found: Firewall, *, load: bool) -> Iterator[Change]:
 
 def _loaded(rules: Sequence[Rule], found: Firewall) -> bool:
     return all(
-        docker_ports.loaded(rules, found.kernel.get(family, Kernel()), family, ssh_ports(rules)) for family in FAMILIES
+        docker_ports.loaded(rules, found.kernel.get(family, Kernel()), family, ssh_ports(rules))
+        for family in found.families
     )
 
 

@@ -80,6 +80,8 @@ def inside(rules: Sequence[Rule], found: Firewall) -> Iterator[Row]:
         kernel = found.kernel.get(family, Kernel())
         same = found.blocks.get(family, "") == firewall_plan.wanted_block(rules, found, family)
         yield _row(f"{FILES[family]}: Docker's ports", "as the rules", "so" if same else "not so", same)
+        if family not in found.families:
+            continue
         loaded = docker_ports.loaded(rules, kernel, family, firewall_plan.ssh_ports(rules))
         have = f"passed by: {'; '.join(kernel.ahead)}" if kernel.ahead else "so" if loaded else "not so"
         yield _row(f"Docker's ports, IPv{family}", "as the rules", have, loaded)

@@ -79,7 +79,8 @@ def ssh_config(machine: Machine, control: Path, known_hosts: str) -> str:
         lines += [f"IdentityFile {_quoted(machine.key)}", "IdentitiesOnly yes"]
     if known_hosts:
         lines.append(f"UserKnownHostsFile {_quoted(known_hosts)}")
-    return "Host *\n" + "".join(f"  {line}\n" for line in lines)
+    # What the user's own file says of the host counts for all other commands too; of two values the first does.
+    return "Host *\n" + "".join(f"  {line}\n" for line in (*lines, "Include ~/.ssh/config"))
 
 
 def _quoted(path: str) -> str:

@@ -14,7 +14,13 @@ apt() {
 
 install() { apt --fix-broken install --no-install-recommends "$@" >"$said" 2>&1; }
 
-apt update >"$updated" 2>&1 || true # a source that has nothing of ours may be away
+# A source that has nothing of ours may be away. The time-out above is not for the lock of the lists, which apt-daily and
+# cloud-init have in a machine's first minutes.
+for _ in $(seq 60); do
+    apt update >"$updated" 2>&1 || true
+    grep -q 'Could not get lock' "$updated" || break
+    sleep 5
+done
 install "$@" && exit 0
 if grep -q 'dpkg was interrupted' "$said"; then
     dpkg --force-confdef --force-confold --configure -a >>"$said" 2>&1 || true

@@ -21,9 +21,18 @@ mend() {
   [ -z "$(ls /var/lib/dpkg/updates)" ] || dpkg --configure -a
 }
 
+# The time-out above is not for the lock of the lists, which apt-daily and cloud-init have in a machine's first minutes.
+lists() {
+  for _ in $(seq 60); do
+    said=$(apt update 2>&1)
+    echo "$said"
+    case $said in *"Could not get lock"*) sleep 5 ;; *) return 0 ;; esac
+  done
+}
+
 forward() {
   expected=$1 && shift
-  mend && { apt update || :; }
+  mend && lists
   if [ "$(would install "$@")" != "$expected" ]; then
     echo "apt would do something else than it said before; make tune again looks anew"
     return 1
@@ -50,7 +59,7 @@ back() {
   mend
   want=$(wanted "$restore")
   if ! clean -s $want $minus >/dev/null 2>&1; then
-    apt update
+    lists
     want=$(wanted "$restore")
   fi
   others=$(would --purge install $want $minus | sed -n 's/^Remv //p' | grep -vxF "$(printf '%s\n' $purge -)")

@@ -42,6 +42,12 @@ def test_nothing_is_done_where_all_is_as_it_should_be() -> None:
     assert words(closed()) == []
 
 
+def test_a_kernel_without_ipv6_has_nothing_of_it_to_load() -> None:
+    without = {4: closed().kernel[4]}
+    assert words(closed(kernel=without, families=(4,))) == []
+    assert words(closed(kernel=without)) == ["~ the firewall is loaded anew"]
+
+
 def test_the_way_in_is_there_before_it_is_switched_on() -> None:
     told = words(Firewall())
     assert told.index("+ allow 22/tcp from 192.0.2.7: ssh, the administrator who ran this") < told.index(
@@ -178,6 +184,8 @@ data fd00::4
 @@veloz bridges
 br-0123456789ab
 br-lan
+@@veloz ipv6
+/proc/sys/net/ipv6
 @@veloz rivals
 nftables
 @@veloz docker_user4
@@ -193,6 +201,7 @@ nftables
     assert found.added == (Added("allow 443/tcp", "veloz: clients, https"),)
     assert found.ssh_ports == (22, 2222)
     assert found.rivals == ("nftables",)
+    assert (found.families, read(["@@veloz ipv6"]).families) == (FAMILIES, (4,))
     assert found.resolved == {"data": ("10.0.0.4", "fd00::4")}
     assert found.kernel[4] == Kernel(
         ("*security", JUMP), ("-N DOCKER-USER", "-A DOCKER-USER -j f2b-sshd"), bridges=("br-lan",)

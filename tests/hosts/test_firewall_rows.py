@@ -24,6 +24,12 @@ def test_a_host_as_described_is_ok() -> None:
     assert set(judged(closed()).values()) == {"ok"}
 
 
+def test_a_kernel_without_ipv6_is_not_missing_it() -> None:
+    found = judged(closed(kernel={4: closed().kernel[4]}, families=(4,)))
+    assert set(found.values()) == {"ok"}
+    assert "Docker's ports, IPv6" not in found
+
+
 @pytest.mark.parametrize(
     ("more", "what", "verdict"),
     [

@@ -23,8 +23,8 @@ SCRIPT = ROOT / "hosts" / "on_host" / "install_packages.sh"
 # apt-get: what it is asked is written down; it fails as often as `fails` has lines, each with that line.
 APT = """#!/bin/sh
 echo "$(basename "$0") $*" >>"$DIR/asked"
-case "$*" in *" update"*) cat "$DIR/update" 2>/dev/null; exit 0 ;; esac
-case "$(basename "$0")" in dpkg) exit 0 ;; esac
+case "$*" in *" update"*) head -n 1 "$DIR/update"; [ ! -s "$DIR/update" ] || sed -i 1d "$DIR/update"; exit 0 ;; esac
+case "$(basename "$0")" in dpkg | sleep) exit 0 ;; esac
 said=$(head -n 1 "$DIR/fails" 2>/dev/null)
 [ -n "$said" ] || exit 0
 sed -i 1d "$DIR/fails"
@@ -63,7 +63,7 @@ def test_a_later_run_asks_no_mirror_when_all_is_there() -> None:
 
 def install(tmp_path: Path, *, fails: str = "", update: str = "") -> tuple[subprocess.CompletedProcess[str], list[str]]:
     """What it says, and what apt and dpkg were asked."""
-    for name in ("apt-get", "dpkg"):
+    for name in ("apt-get", "dpkg", "sleep"):
         (tmp_path / name).write_text(APT)
         (tmp_path / name).chmod(0o755)
     (tmp_path / "fails").write_text(fails)
@@ -77,6 +77,13 @@ def test_the_lists_come_first(tmp_path: Path) -> None:
     done, asked = install(tmp_path)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
     assert [line.split()[-1] for line in asked] == ["update", "two"]
+
+
+def test_who_is_reading_the_lists_is_waited_for(tmp_path: Path) -> None:
+    held = "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt-get)\n"
+    done, asked = install(tmp_path, update=held * 2)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    assert [line.split()[-1] for line in asked] == ["update", "5", "update", "5", "update", "two"]
 
 
 def test_what_was_cut_off_is_ended_first(tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def operations() -> None:
 APT: Final = """#!/bin/sh
 echo "apt-get $*" >> "$WORK/ran"
 case "$*" in
-*update) exit 0;;
+*update) [ ! -s "$WORK/held" ] || { head -n 1 "$WORK/held"; sed -i 1d "$WORK/held"; }; exit 0;;
 *-s*=*) exit 1;;
 *-s*) [ ! -e "$WORK/unreachable" ] || exit 100; cat "$WORK/would";;
 *) [ ! -e "$WORK/unreachable" ] || { echo "E: Unable to fetch"; exit 100; };;
@@ -123,7 +123,7 @@ esac
 def apt(tmp_path: Path) -> Path:
     """A folder with an apt that says what the file `would` has, and writes to `ran` how it was called."""
     mark, dpkg = (f'#!/bin/sh\necho "{name}" >> "$WORK/ran"\n' for name in ("apt-mark $*", "dpkg $* $(cat)"))
-    for name, text in (("apt-get", APT), ("apt-mark", mark), ("dpkg", dpkg)):
+    for name, text in (("apt-get", APT), ("apt-mark", mark), ("dpkg", dpkg), ("sleep", "#!/bin/sh\n")):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     (tmp_path / "would").write_text("Inst chrony (4.3)\nRemv systemd-timesyncd [252]\nConf chrony\n")
@@ -153,6 +153,13 @@ def test_apt_does_what_was_foreseen_and_nothing_else(apt: Path) -> None:
     assert status == 1
     assert said == "apt would do something else than it said before; make tune again looks anew"
     assert not any("install chrony" in call for call in calls)
+
+
+def test_who_is_reading_the_lists_is_waited_for(apt: Path) -> None:
+    (apt / "held").write_text("E: Could not get lock /var/lib/apt/lists/lock.\n" * 2)
+    status, _, calls = script(apt, "install", "Inst chrony\nRemv systemd-timesyncd", "chrony")
+    assert status == 0
+    assert [call.split()[-1] for call in calls[:4]] == ["update", "update", "update", "chrony"]
 
 
 def test_the_way_back_purges_and_restores_at_once_with_its_marks(apt: Path) -> None:

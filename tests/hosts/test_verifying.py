@@ -62,6 +62,7 @@ def test_ssh_is_told_the_key_the_known_hosts_and_to_ask_nothing() -> None:
         "  BatchMode yes", "  StrictHostKeyChecking accept-new", '  IdentityFile "/home/a b/key"', "  IdentitiesOnly yes",
         '  UserKnownHostsFile "/home/known hosts"', "  ControlPath /run/s",
     } <= set(lines)  # fmt: skip
+    assert lines[-1] == "  Include ~/.ssh/config"  # of two values the first counts
     assert not any("Identit" in line for line in suite.ssh_config(Machine(address="x"), Path("s"), "").splitlines())
 
 
