@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
-from hosts import suite, survey, told
+from hosts import firewall_rows, suite, survey, told, unit_rows
 from hosts.inventory import Member
 from hosts.session import Session
 from hosts.verification.subject import GOOD
@@ -17,8 +16,10 @@ from stacks.commands.failures import Failure
 from stacks.commands.output import Output
 from tuning.verdict import Row
 
-# Each has `rows(member, session) -> tuple[Row, ...]` of its own part of a host.
-PARTS: Final[dict[str, str]] = {"firewall": "hosts.firewall_rows", "units": "hosts.unit_rows"}
+PARTS: Final[dict[str, Callable[[Member, Session], tuple[Row, ...]]]] = {
+    "firewall": firewall_rows.rows,
+    "units": unit_rows.rows,
+}
 TUNING: Final = "tuning"
 
 
@@ -43,9 +44,9 @@ def _host(member: Member, session: Session, output: Output, only: str) -> dict[s
         rows: list[Row] = []
         if only in {"", TUNING}:
             rows += suite.rows(member.machine, session.ask(survey.survey, member).plan)
-        for part, module in PARTS.items():
-            if only in {"", part} and importlib.util.find_spec(module):
-                rows += importlib.import_module(module).rows(member, session)
+        for part, of_part in PARTS.items():
+            if only in {"", part}:
+                rows += of_part(member, session)
         progress(f"{len(rows)} values")
     show(rows, output)
     bad = [row for row in rows if row.verdict not in GOOD]
