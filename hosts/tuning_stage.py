@@ -24,7 +24,6 @@ _LISTENERS: Final = {
     "/etc/systemd/journald.conf.d/": "systemctl try-restart systemd-journald",
     "/etc/chrony/": "systemctl try-restart chrony",
     "/etc/systemd/system": "systemctl daemon-reload",
-    "/etc/systemd/logind": "systemctl daemon-reload",
 }
 
 

@@ -13,7 +13,7 @@ from hosts.packages import TOOLS
 from hosts.survey import SNAPSHOT
 from stacks.commands.failures import Failure
 from tests.hosts.fakes import Answers, fake_session, ran
-from tuning.machine import SYSCTL_FILE
+from tuning.machine import OUR_FILES, SYSCTL_FILE
 from tuning.snapshot import Snapshot
 
 [MEMBER] = members("192.0.2.7", roles="gateway")
@@ -162,3 +162,7 @@ def test_a_module_that_others_use_by_now_is_said_to_stay() -> None:
     snapshot = Snapshot({}, {}, ("nf_conntrack", "nf_defrag_ipv4"), {})
     with fake_session({"/proc/modules": ["nf_conntrack 1 2 nft_ct, Live 0x0"]}) as session:
         assert session.ask(survey.stays, snapshot) == ["module nf_conntrack stays, with its values: nft_ct uses it"]
+
+
+def test_nobody_listens_to_what_is_no_file_of_ours() -> None:
+    assert [part for part in tuning_stage._LISTENERS if not any(path.startswith(part) for path in OUR_FILES)] == []
