@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tuning.machine import Machine
 from tuning.plan import Plan, Planned
 from tuning.profile import Setting
+from tuning.since import since
 
 
 def lines(plan: Plan, machine: Machine) -> Iterator[str]:
@@ -22,8 +23,8 @@ def lines(plan: Plan, machine: Machine) -> Iterator[str]:
 
 
 def settings(plan: Plan, machine: Machine) -> Iterator[Planned]:
-    """Those to be set that the host does not have as wanted."""
-    return (one for one in plan.settings if one.action == "set" and value(machine, one.setting) != one.want)
+    """Those to be set that the host does not have as wanted, against what it has now."""
+    return (one for one in since(plan, machine) if one.action == "set" and value(machine, one.setting) != one.want)
 
 
 def value(machine: Machine, setting: Setting) -> str | None:

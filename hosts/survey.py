@@ -31,6 +31,7 @@ from tuning.machine import (
     unfinished,
 )
 from tuning.plan import Plan, TuningError, plan
+from tuning.since import since
 from tuning.snapshot import Snapshot, decode, of_boot, original, undo
 
 SNAPSHOT: Final = f"{STATE_DIR}/snapshot.json"
@@ -80,20 +81,20 @@ def survey(host: Host, member: Member) -> Survey:
 
 
 def document(seen: Survey) -> list[dict[str, Any]]:
-    """Every setting as plain data."""
+    """Every setting as plain data. `before`: before the host was first tuned; what is lowered is so against that, or now."""
     return [
         {
             "what": one.setting.key,
             "kind": one.setting.kind,
             "rule": one.setting.rule,
-            "want": one.want,
+            "want": now.want,
             "before": one.current,
-            "action": one.action,
-            "lowers": one.lowers,
-            "why": one.why,
+            "action": now.action,
+            "lowers": now.lowers or (one.lowers and now.action == "set"),
+            "why": now.why,
             "source": one.setting.source,
         }
-        for one in seen.plan.settings
+        for one, now in zip(seen.plan.settings, since(seen.plan, seen.machine), strict=True)
     ]
 
 

@@ -15,6 +15,7 @@ from hosts.survey import Survey
 from stacks.commands.failures import Interrupted
 from stacks.commands.findings import show
 from stacks.commands.output import Output
+from tuning.since import since
 
 
 def tune(members: tuple[Member, ...], output: Output, *, dry: bool = False) -> dict[str, Any]:
@@ -102,13 +103,14 @@ def _run(member: Member, progress: Callable[[str], None], stage: Callable[[Membe
 
 def _told(seen: Survey, output: Output) -> list[dict[str, str | None]]:
     """How many values are set and kept; those that are not as wanted, each with its reason. Returns what is lowered now."""
-    counted = Counter(one.action for one in seen.plan.settings)
+    settings = list(since(seen.plan, seen.machine))
+    counted = Counter(one.action for one in settings)
     todo = sum(1 for _ in changes.settings(seen.plan, seen.machine))
     output.say(
         f"{counted['set']} values are ours, {todo} of them to be set now; {counted['keep']} are kept, the kernel has as much; "
         f"{counted['refused_lower']} would lower the kernel's and are not set; {counted['unavailable']} are unavailable here"
     )
-    for one in seen.plan.settings:
+    for one in settings:
         if one.action in {"refused_lower", "unavailable"}:
             output.say(f"{one.setting.key}: {one.action.replace('_', ' ')}: {one.why}", "yellow")
     lowered = []

@@ -126,7 +126,10 @@ def original(snapshot: Snapshot, machine: Machine) -> Machine:
 
 
 def undo(snapshot: Snapshot, machine: Machine) -> Undo:
-    """What differs from the snapshot. Keys and switches that are gone from the kernel are left out."""
+    """What differs from the snapshot. Keys and switches that are gone from the kernel are left out.
+
+    What somebody set after the first tuning, be it better than ours, goes too: what comes back is what was before it.
+    """
     return Undo(
         sysctls={key: value for key, value in snapshot.sysctls.items() if _to_write(key, snapshot, machine)},
         sysfs={

@@ -68,6 +68,16 @@ def test_a_second_run_has_nothing_to_do() -> None:
         assert list(changes.lines(seen.plan, seen.machine)) == []
 
 
+def test_what_somebody_set_higher_since_stays() -> None:
+    values, files = tuned()
+    with fake_session(answers(values | {"net.core.somaxconn": "1000000"}, files)) as session:
+        assert [step.name for step in session.run(tuning_stage.apply, MEMBER) if step.changed] == []
+        seen = session.ask(survey.survey, MEMBER)
+    [row] = [row for row in survey.document(seen) if row["what"] == "net.core.somaxconn"]
+    assert (row["before"], row["want"], row["action"], row["lowers"]) == ("128", "1000000", "refused_lower", False)
+    assert list(changes.lines(seen.plan, seen.machine)) == []
+
+
 def test_undoing_gives_back_and_then_forgets() -> None:
     with fake_session(answers(*tuned())) as session:
         lines = session.ask(lambda host: list(survey.undoing(host)))
