@@ -14,6 +14,7 @@ from hosts.facts import parse
 from hosts.facts.machine import machine as of_reading
 from hosts.facts.reading import ModuleUsers, Reading
 from hosts.inventory import Member
+from hosts.listeners import MARKS
 from hosts.places import STATE_DIR
 from stacks.machines import Hosts
 from tuning.choices import Choices
@@ -37,7 +38,7 @@ from tuning.snapshot import Snapshot, decode, of_boot, original, undo
 SNAPSHOT: Final = f"{STATE_DIR}/snapshot.json"
 STATE_FOLDERS: Final = folders([SNAPSHOT])[:2]
 _OURS: Final = (*OUR_FILES, SNAPSHOT)
-_PLACES: Final = (*folders(_OURS), *map(unfinished, _OURS), INTERRUPTS_LINK, INTERRUPTS_RUN)
+_PLACES: Final = (*folders(_OURS), *map(unfinished, _OURS), INTERRUPTS_LINK, INTERRUPTS_RUN, *MARKS)
 # What decides at boot besides the folders of sysctl.d.
 _OTHERS: Final = ("/etc/sysctl.conf", UFW_FILE, UFW_DEFAULTS_FILE, UFW_SYSCTL_FILE)
 
