@@ -9,6 +9,7 @@ from tuning.machine import Machine
 from tuning.plan import Plan, Planned
 from tuning.profile import Setting
 from tuning.since import since
+from tuning.snapshot import Undo
 
 
 def lines(plan: Plan, machine: Machine) -> Iterator[str]:
@@ -20,6 +21,25 @@ def lines(plan: Plan, machine: Machine) -> Iterator[str]:
         yield f"+module {one.setting.key}" if one.setting.kind == "module" else f"+{one.setting.key} = {one.want}"
     for path, text in plan.files.items():
         yield from of_file(path, machine.files.get(path), text)
+
+
+def back(undo: Undo, machine: Machine) -> Iterator[str]:
+    """Of what is put back on a host as it is."""
+    for key, now, value in values_back(undo, machine):
+        yield f"-{key} = {now}"
+        yield f"+{key} = {value}"
+    yield from (f"-module {module}" for module in undo.modules)
+    for path, text in undo.files.items():
+        yield from of_file(path, machine.files.get(path), text)
+    yield from (f"-{path}" for path in undo.unfinished)
+
+
+def values_back(undo: Undo, machine: Machine) -> Iterator[tuple[str, str | None, str]]:
+    """Key, the value of now, and the one that is put back."""
+    for key, value in (undo.sysctls | undo.sysfs).items():
+        now = machine.sysctls.get(key, machine.sysfs.get(key))
+        if now != value:
+            yield key, now, value
 
 
 def settings(plan: Plan, machine: Machine) -> Iterator[Planned]:

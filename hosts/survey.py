@@ -33,7 +33,7 @@ from tuning.machine import (
 )
 from tuning.plan import Plan, TuningError, plan
 from tuning.since import since
-from tuning.snapshot import Snapshot, decode, of_boot, original, undo
+from tuning.snapshot import Snapshot, Undo, decode, dropped, of_boot, original, undo
 
 SNAPSHOT: Final = f"{STATE_DIR}/snapshot.json"
 STATE_FOLDERS: Final = folders([SNAPSHOT])[:2]
@@ -49,6 +49,11 @@ class Survey(NamedTuple):
     machine: Machine
     snapshot: Snapshot | None
     plan: Plan
+
+    @property
+    def back(self) -> Undo:
+        """What an earlier plan changed and this one does not."""
+        return dropped(self.snapshot, self.plan, self.machine) if self.snapshot else Undo({}, {}, (), {})
 
 
 def remembered(host: Host) -> tuple[Machine, Snapshot | None]:
@@ -104,16 +109,7 @@ def undoing(host: Host) -> Iterator[str]:
     machine, snapshot = remembered(host)
     if snapshot is None:
         return
-    back = undo(snapshot, machine)
-    for key, value in (back.sysctls | back.sysfs).items():
-        now = machine.sysctls.get(key, machine.sysfs.get(key))
-        if now != value:
-            yield f"-{key} = {now}"
-            yield f"+{key} = {value}"
-    yield from (f"-module {module}" for module in back.modules)
-    for path, text in back.files.items():
-        yield from changes.of_file(path, machine.files.get(path), text)
-    yield from (f"-{path}" for path in back.unfinished)
+    yield from changes.back(undo(snapshot, machine), machine)
     yield from tuning_packages.lines_back(tuning_packages.back(host, snapshot.packages))
 
 

@@ -15,6 +15,7 @@ from hosts.survey import Survey
 from stacks.commands.failures import Interrupted
 from stacks.commands.findings import show
 from stacks.commands.output import Output
+from tuning.rules import lowers
 from tuning.since import since
 
 
@@ -43,7 +44,11 @@ def _tune(member: Member, seen: Survey, output: Output, *, dry: bool) -> dict[st
         "changed": [],
         "report": [],
     }
-    lines = [*tuning_packages.lines(needs.apt), *changes.lines(seen.plan, seen.machine)]
+    lines = [
+        *tuning_packages.lines(needs.apt),
+        *changes.back(seen.back, seen.machine),
+        *changes.lines(seen.plan, seen.machine),
+    ]
     if dry:
         for line in lines or ["nothing would change"]:
             output.say(line, "green" if line.startswith("+") else "red" if line.startswith("-") else "")
@@ -113,12 +118,23 @@ def _told(seen: Survey, output: Output) -> list[dict[str, str | None]]:
     for one in settings:
         if one.action in {"refused_lower", "unavailable"}:
             output.say(f"{one.setting.key}: {one.action.replace('_', ' ')}: {one.why}", "yellow")
-    lowered = []
+    lowered: list[dict[str, str | None]] = []
+
+    def lower(key: str, have: str | None, want: str, why: str) -> None:
+        output.say(f"{key}: lowered from {have} to {want}: {why}", "yellow")
+        lowered.append({"what": key, "from": have, "to": want, "why": why})
+
+    for key, have, value in changes.values_back(seen.back, seen.machine):
+        if lowers(value, have or ""):
+            lower(
+                key,
+                have,
+                value,
+                "what this host is for now does not ask for more than there was before it was first tuned",
+            )
     for one in changes.settings(seen.plan, seen.machine):
         if one.lowers:
-            have = changes.value(seen.machine, one.setting)
-            output.say(f"{one.setting.key}: lowered from {have} to {one.want}: {one.setting.reason}", "yellow")
-            lowered.append({"what": one.setting.key, "from": have, "to": one.want, "why": one.setting.reason})
+            lower(one.setting.key, changes.value(seen.machine, one.setting), one.want, one.setting.reason)
     return lowered
 
 

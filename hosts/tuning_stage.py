@@ -14,7 +14,7 @@ from hosts.listeners import Listener, hearing
 from hosts.survey import SNAPSHOT, STATE_FOLDERS, remembered, survey
 from tuning.machine import INTERRUPTS, INTERRUPTS_LINK, INTERRUPTS_RUN, INTERRUPTS_UNIT, UNIT_FILES, Machine
 from tuning.plan import Plan
-from tuning.snapshot import Snapshot, Undo, dropped, encode, merge, take
+from tuning.snapshot import Snapshot, Undo, encode, merge, take
 from tuning.snapshot import undo as way_back
 
 
@@ -33,11 +33,10 @@ def apply(member: Member) -> None:
         told.keep(host, member)
     if needs.names:
         package_operations.installed(name=f"packages {' '.join(needs.names)}", wanted=needs)
-    back = dropped(seen.snapshot, plan, now) if seen.snapshot else None
-    hear = hearing({**(back.files if back else {}), **plan.files}, now)
+    hear = hearing({**seen.back.files, **plan.files}, now)
     _note(hear)
-    if back:
-        _put_back(back, now)
+    if seen.snapshot:
+        _put_back(seen.back, now)
     _values(plan, now)
     for path, text in plan.files.items():
         operations.file_kept(name=f"file {path}", path=path, text=text, have=now.files.get(path))
