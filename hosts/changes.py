@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from tuning.machine import Machine
 from tuning.plan import Plan, Planned
 from tuning.profile import Setting
+from tuning.since import since
+from tuning.snapshot import Undo
 
 
 def lines(plan: Plan, machine: Machine) -> Iterator[str]:
@@ -21,9 +23,28 @@ def lines(plan: Plan, machine: Machine) -> Iterator[str]:
         yield from of_file(path, machine.files.get(path), text)
 
 
+def back(undo: Undo, machine: Machine) -> Iterator[str]:
+    """Of what is put back on a host as it is."""
+    for key, now, value in values_back(undo, machine):
+        yield f"-{key} = {now}"
+        yield f"+{key} = {value}"
+    yield from (f"-module {module}" for module in undo.modules)
+    for path, text in undo.files.items():
+        yield from of_file(path, machine.files.get(path), text)
+    yield from (f"-{path}" for path in undo.unfinished)
+
+
+def values_back(undo: Undo, machine: Machine) -> Iterator[tuple[str, str | None, str]]:
+    """Key, the value of now, and the one that is put back."""
+    for key, value in (undo.sysctls | undo.sysfs).items():
+        now = machine.sysctls.get(key, machine.sysfs.get(key))
+        if now != value:
+            yield key, now, value
+
+
 def settings(plan: Plan, machine: Machine) -> Iterator[Planned]:
-    """Those to be set that the host does not have as wanted."""
-    return (one for one in plan.settings if one.action == "set" and value(machine, one.setting) != one.want)
+    """Those to be set that the host does not have as wanted, against what it has now."""
+    return (one for one in since(plan, machine) if one.action == "set" and value(machine, one.setting) != one.want)
 
 
 def value(machine: Machine, setting: Setting) -> str | None:

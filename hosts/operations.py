@@ -100,7 +100,15 @@ def sysfs_set(path: str, value: str, have: str | None) -> Generator[StringComman
 
 
 @operation()
-def told(command: str, *, when: bool) -> Generator[StringCommand, None, None]:
-    """A service hears of new files."""
+def marked(paths: Sequence[str]) -> Generator[StringCommand, None, None]:
+    """Empty files of /run, in a folder that only root looks into."""
+    if paths:
+        above = " ".join(dict.fromkeys(shlex.quote(str(PurePosixPath(path).parent)) for path in paths))
+        yield StringCommand(f"install -d -m 700 {above} && touch {shlex.join(paths)}")
+
+
+@operation()
+def told(command: str, *, when: bool, mark: str = "") -> Generator[StringCommand, None, None]:
+    """A service hears of new files. `mark`: of `marked`, which goes when it has."""
     if when:
-        yield StringCommand(f"{_PATH} {command}")
+        yield StringCommand(f"{_PATH} {command}" + (f" && rm -f {shlex.quote(mark)}" if mark else ""))

@@ -14,6 +14,7 @@ from hosts.facts import parse
 from hosts.facts.machine import machine as of_reading
 from hosts.facts.reading import ModuleUsers, Reading
 from hosts.inventory import Member
+from hosts.listeners import MARKS
 from hosts.places import STATE_DIR
 from stacks.machines import Hosts
 from tuning.choices import Choices
@@ -31,12 +32,13 @@ from tuning.machine import (
     unfinished,
 )
 from tuning.plan import Plan, TuningError, plan
-from tuning.snapshot import Snapshot, decode, of_boot, original, undo
+from tuning.since import since
+from tuning.snapshot import Snapshot, Undo, decode, dropped, of_boot, original, undo
 
 SNAPSHOT: Final = f"{STATE_DIR}/snapshot.json"
 STATE_FOLDERS: Final = folders([SNAPSHOT])[:2]
 _OURS: Final = (*OUR_FILES, SNAPSHOT)
-_PLACES: Final = (*folders(_OURS), *map(unfinished, _OURS), INTERRUPTS_LINK, INTERRUPTS_RUN)
+_PLACES: Final = (*folders(_OURS), *map(unfinished, _OURS), INTERRUPTS_LINK, INTERRUPTS_RUN, *MARKS)
 # What decides at boot besides the folders of sysctl.d.
 _OTHERS: Final = ("/etc/sysctl.conf", UFW_FILE, UFW_DEFAULTS_FILE, UFW_SYSCTL_FILE)
 
@@ -47,6 +49,11 @@ class Survey(NamedTuple):
     machine: Machine
     snapshot: Snapshot | None
     plan: Plan
+
+    @property
+    def back(self) -> Undo:
+        """What an earlier plan changed and this one does not."""
+        return dropped(self.snapshot, self.plan, self.machine) if self.snapshot else Undo({}, {}, (), {})
 
 
 def remembered(host: Host) -> tuple[Machine, Snapshot | None]:
@@ -80,20 +87,20 @@ def survey(host: Host, member: Member) -> Survey:
 
 
 def document(seen: Survey) -> list[dict[str, Any]]:
-    """Every setting as plain data."""
+    """Every setting as plain data. `before`: before the host was first tuned; what is lowered is so against that, or now."""
     return [
         {
             "what": one.setting.key,
             "kind": one.setting.kind,
             "rule": one.setting.rule,
-            "want": one.want,
+            "want": now.want,
             "before": one.current,
-            "action": one.action,
-            "lowers": one.lowers,
-            "why": one.why,
+            "action": now.action,
+            "lowers": now.lowers or (one.lowers and now.action == "set"),
+            "why": now.why,
             "source": one.setting.source,
         }
-        for one in seen.plan.settings
+        for one, now in zip(seen.plan.settings, since(seen.plan, seen.machine), strict=True)
     ]
 
 
@@ -102,16 +109,7 @@ def undoing(host: Host) -> Iterator[str]:
     machine, snapshot = remembered(host)
     if snapshot is None:
         return
-    back = undo(snapshot, machine)
-    for key, value in (back.sysctls | back.sysfs).items():
-        now = machine.sysctls.get(key, machine.sysfs.get(key))
-        if now != value:
-            yield f"-{key} = {now}"
-            yield f"+{key} = {value}"
-    yield from (f"-module {module}" for module in back.modules)
-    for path, text in back.files.items():
-        yield from changes.of_file(path, machine.files.get(path), text)
-    yield from (f"-{path}" for path in back.unfinished)
+    yield from changes.back(undo(snapshot, machine), machine)
     yield from tuning_packages.lines_back(tuning_packages.back(host, snapshot.packages))
 
 

@@ -15,6 +15,8 @@ from hosts.survey import Survey
 from stacks.commands.failures import Interrupted
 from stacks.commands.findings import show
 from stacks.commands.output import Output
+from tuning.rules import lowers
+from tuning.since import since
 
 
 def tune(members: tuple[Member, ...], output: Output, *, dry: bool = False) -> dict[str, Any]:
@@ -42,7 +44,11 @@ def _tune(member: Member, seen: Survey, output: Output, *, dry: bool) -> dict[st
         "changed": [],
         "report": [],
     }
-    lines = [*tuning_packages.lines(needs.apt), *changes.lines(seen.plan, seen.machine)]
+    lines = [
+        *tuning_packages.lines(needs.apt),
+        *changes.back(seen.back, seen.machine),
+        *changes.lines(seen.plan, seen.machine),
+    ]
     if dry:
         for line in lines or ["nothing would change"]:
             output.say(line, "green" if line.startswith("+") else "red" if line.startswith("-") else "")
@@ -102,21 +108,33 @@ def _run(member: Member, progress: Callable[[str], None], stage: Callable[[Membe
 
 def _told(seen: Survey, output: Output) -> list[dict[str, str | None]]:
     """How many values are set and kept; those that are not as wanted, each with its reason. Returns what is lowered now."""
-    counted = Counter(one.action for one in seen.plan.settings)
+    settings = list(since(seen.plan, seen.machine))
+    counted = Counter(one.action for one in settings)
     todo = sum(1 for _ in changes.settings(seen.plan, seen.machine))
     output.say(
         f"{counted['set']} values are ours, {todo} of them to be set now; {counted['keep']} are kept, the kernel has as much; "
         f"{counted['refused_lower']} would lower the kernel's and are not set; {counted['unavailable']} are unavailable here"
     )
-    for one in seen.plan.settings:
+    for one in settings:
         if one.action in {"refused_lower", "unavailable"}:
             output.say(f"{one.setting.key}: {one.action.replace('_', ' ')}: {one.why}", "yellow")
-    lowered = []
+    lowered: list[dict[str, str | None]] = []
+
+    def lower(key: str, have: str | None, want: str, why: str) -> None:
+        output.say(f"{key}: lowered from {have} to {want}: {why}", "yellow")
+        lowered.append({"what": key, "from": have, "to": want, "why": why})
+
+    for key, have, value in changes.values_back(seen.back, seen.machine):
+        if lowers(value, have or ""):
+            lower(
+                key,
+                have,
+                value,
+                "what this host is for now does not ask for more than there was before it was first tuned",
+            )
     for one in changes.settings(seen.plan, seen.machine):
         if one.lowers:
-            have = changes.value(seen.machine, one.setting)
-            output.say(f"{one.setting.key}: lowered from {have} to {one.want}: {one.setting.reason}", "yellow")
-            lowered.append({"what": one.setting.key, "from": have, "to": one.want, "why": one.setting.reason})
+            lower(one.setting.key, changes.value(seen.machine, one.setting), one.want, one.setting.reason)
     return lowered
 
 

@@ -6,26 +6,16 @@ the first write, and what a killed run set counts as set.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
-
 from pyinfra import host
 
 from hosts import changes, lock, operations, package_operations, told, tuning_packages
 from hosts.inventory import Member
+from hosts.listeners import Listener, hearing
 from hosts.survey import SNAPSHOT, STATE_FOLDERS, remembered, survey
 from tuning.machine import INTERRUPTS, INTERRUPTS_LINK, INTERRUPTS_RUN, INTERRUPTS_UNIT, UNIT_FILES, Machine
 from tuning.plan import Plan
-from tuning.snapshot import Snapshot, Undo, dropped, encode, merge, take
+from tuning.snapshot import Snapshot, Undo, encode, merge, take
 from tuning.snapshot import undo as way_back
-
-# Who hears of a file when it is new, by a part of its path.
-_LISTENERS: Final = {
-    "/etc/systemd/journald.conf.d/": "systemctl try-restart systemd-journald",
-    "/etc/chrony/": "systemctl try-restart chrony",
-    "/etc/systemd/system": "systemctl daemon-reload",
-    "/etc/systemd/logind": "systemctl daemon-reload",
-}
 
 
 def apply(member: Member) -> None:
@@ -43,12 +33,14 @@ def apply(member: Member) -> None:
         told.keep(host, member)
     if needs.names:
         package_operations.installed(name=f"packages {' '.join(needs.names)}", wanted=needs)
+    hear = hearing({**seen.back.files, **plan.files}, now)
+    _note(hear)
     if seen.snapshot:
-        _put_back(dropped(seen.snapshot, plan, now), now)
+        _put_back(seen.back, now)
     _values(plan, now)
     for path, text in plan.files.items():
         operations.file_kept(name=f"file {path}", path=path, text=text, have=now.files.get(path))
-    _tell(path for path, text in plan.files.items() if now.files.get(path) != text)
+    _tell(hear)
     enabled = INTERRUPTS_UNIT in plan.files and INTERRUPTS_LINK not in now.there
     operations.told(name=f"{INTERRUPTS} at boot", command=f"systemctl -q enable {INTERRUPTS}", when=enabled)
 
@@ -61,7 +53,11 @@ def undo(_member: Member | None = None) -> None:
         if now.empty & set(STATE_FOLDERS):  # the machine went down between two steps of forgetting
             operations.folders_gone(name="no empty folders of ours", paths=STATE_FOLDERS)
         return
-    _put_back(way_back(snapshot, now), now)
+    back = way_back(snapshot, now)
+    hear = hearing(back.files, now)
+    _note(hear)
+    _put_back(back, now)
+    _tell(hear)
     _packages_back(snapshot)
     told.forget(host)
     operations.forgotten(name="forget what was there", path=SNAPSHOT, paths=snapshot.folders)
@@ -82,7 +78,6 @@ def _put_back(back: Undo, now: Machine) -> None:
     runs = unit and INTERRUPTS_RUN in now.there
     operations.told(name=f"stop {INTERRUPTS}", command=f"systemctl stop {INTERRUPTS}", when=runs)
     _files({path: text for path, text in back.files.items() if path in UNIT_FILES}, now)
-    _tell(path for path, text in back.files.items() if now.files.get(path) != text)
     operations.unfinished_gone(name="no unfinished files", paths=back.unfinished)
     operations.folders_gone(name="no empty folders of ours", paths=back.folders)
 
@@ -114,7 +109,11 @@ def _values(plan: Plan, now: Machine) -> None:
                 operations.sysfs_set(name=f"{key} = {want}", path=key, value=want, have=have)
 
 
-def _tell(changed: Iterable[str]) -> None:
-    paths = list(changed)
-    for part, command in _LISTENERS.items():
-        operations.told(name=command, command=command, when=any(path.startswith(part) for path in paths))
+def _note(hear: tuple[Listener, ...]) -> None:
+    """Before the first file changes."""
+    operations.marked(name="note who is to hear of it", paths=tuple(one.mark for one in hear))
+
+
+def _tell(hear: tuple[Listener, ...]) -> None:
+    for one in hear:
+        operations.told(name=one.name, command=one.command, when=True, mark=one.mark)

@@ -29,7 +29,8 @@ def decide(setting: Setting, machine: Machine, choices: Choices, loading: frozen
 def _value(setting: Setting, current: str, machine: Machine, choices: Choices) -> Planned:
     if why := _kept_by_partner(setting, machine):
         return Planned(setting, current, current, "keep", why)
-    want = setting.value if setting.key in choices.may_lower else reach(setting, current)
+    may_lower = setting.key in choices.may_lower
+    want = setting.value if may_lower else reach(setting, current)
     if want == current:
         if setting.rule == "at_least" and want != setting.value:
             return Planned(
@@ -38,7 +39,7 @@ def _value(setting: Setting, current: str, machine: Machine, choices: Choices) -
         return Planned(setting, want, current, "keep", f"it is {current} already")
     if why := _impossible(setting, want, machine):
         return Planned(setting, setting.value, current, "unavailable", why)
-    return Planned(setting, want, current, "set", f"{_said(setting, want, current)}: {setting.reason}")
+    return Planned(setting, want, current, "set", f"{_said(setting, want, current)}: {setting.reason}", may_lower)
 
 
 def current_of(setting: Setting, machine: Machine) -> str | None:

@@ -24,7 +24,8 @@ def settings(machine: Machine, cores: Cores) -> Iterator[Setting]:
     yield from _governors(machine, cores)
     if not cores.shared:
         yield from _sleep(machine, cores)
-        yield from _interrupts(machine, cores)
+        if not machine.irqbalance:
+            yield from _interrupts(machine, cores)
         yield from _receive(machine, cores)
 
 
@@ -43,6 +44,17 @@ def missing(machine: Machine, cores: Cores) -> Iterator[tuple[Setting, str]]:
             yield setting, "the hardware, or what it is virtualised by, shows none"
         elif cores.shared and not setting.key.endswith("scaling_governor"):
             yield setting, cores.why
+        elif machine.irqbalance and setting.key.endswith("smp_affinity_list"):
+            yield setting, _balanced(cores)
+
+
+def _balanced(cores: Cores) -> str:
+    """irqbalance(1), --interval: it places interrupts anew every 10 s."""
+    return (
+        "irqbalance, which is active or enabled, would undo it within 10 s: systemctl disable --now irqbalance, then make tune; "
+        f"or keep it away from engines itself: IRQBALANCE_BANNED_CPULIST={cpu_list(cores.engine)} in /etc/default/irqbalance, "
+        "then systemctl restart irqbalance"
+    )
 
 
 def _governors(machine: Machine, cores: Cores) -> Iterator[Setting]:

@@ -67,10 +67,14 @@ def bound_to_boot(path: str) -> bool:
 
 
 def files(settings: Sequence[Planned], machine: Machine, cores: Cores, source: str) -> dict[str, str]:
-    """By path. All cards, also those whose interrupts are right now: after a boot of ours they are."""
+    """By path. All cards, also those whose interrupts are right now: after a boot of ours they are.
+
+    What irqbalance places is its own; queues are not.
+    """
     if machine.container or not cores.engine or cores.shared:
         return {}
-    what = [*(card.name for card in machine.interfaces if card.irqs), *_queues(settings)]
+    cards = [] if machine.irqbalance else [card.name for card in machine.interfaces if card.irqs]
+    what = [*cards, *_queues(settings)]
     if not what:
         return {}
     here = cpu_list({*cores.housekeeping, *cores.gateway})

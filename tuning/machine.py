@@ -80,7 +80,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     `modules`: loaded or built in; `modules_available`: others can be loaded; `depends`: what a module brings along, in the
     order of loading; `huge_page_sizes` in KiB; `files`: texts by path, None: there is none; `there`: which folders, links and
     unfinished files there are, `empty`: which of the folders are; `read_only`: of /sys, /proc/sys and what is below them, what
-    cannot be written; `clocks`: units that keep the clock, without their ending.
+    cannot be written; `clocks`: units that keep the clock, without their ending; `irqbalance`: it runs, or will after a boot.
     """
 
     cpus: tuple[Cpu, ...] = ()
@@ -99,6 +99,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     empty: frozenset[str] = frozenset()
     read_only: frozenset[str] = frozenset()
     clocks: frozenset[str] = frozenset()
+    irqbalance: bool = False
 
     def writable(self, path: str) -> bool:
         return not any(path == place or path.startswith(f"{place}/") for place in self.read_only)

@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from tuning.profile import Setting
-from tuning.rules import lowers
+from tuning.rules import lowers, stricter
 
 # `set`: to `want`. `keep`: it is so already. `refused_lower`: the kernel has more, and keeps it. `unavailable`: not here.
 Action: TypeAlias = Literal["set", "keep", "refused_lower", "unavailable"]
@@ -20,13 +20,23 @@ BYTES_RATIO: Final = {
 
 
 class Planned(msgspec.Struct, frozen=True):
-    """`want`: the whole value that the kernel is to have; `current`: what it had before it was first tuned, None: no such key."""
+    """`want`: the whole value that the kernel is to have; `current`: what it had before it was first tuned, None: no such key.
+
+    `may_lower`: a person said that it may be set below the kernel's.
+    """
 
     setting: Setting
     want: str
     current: str | None
     action: Action
     why: str
+    may_lower: bool = False
+
+    def over(self, have: str) -> str:
+        """What is to be in place of `have`: the same where that is as good, and of several numbers what is better of both."""
+        if self.may_lower or (self.setting.key in BYTES_RATIO and have == "0"):
+            return self.want
+        return stricter(self.setting.rule, self.want, have)
 
     @property
     def lowers(self) -> bool:

@@ -126,7 +126,10 @@ def original(snapshot: Snapshot, machine: Machine) -> Machine:
 
 
 def undo(snapshot: Snapshot, machine: Machine) -> Undo:
-    """What differs from the snapshot. Keys and switches that are gone from the kernel are left out."""
+    """What differs from the snapshot. Keys and switches that are gone from the kernel are left out.
+
+    What somebody set after the first tuning, be it better than ours, goes too: what comes back is what was before it.
+    """
     return Undo(
         sysctls={key: value for key, value in snapshot.sysctls.items() if _to_write(key, snapshot, machine)},
         sysfs={
@@ -142,7 +145,10 @@ def undo(snapshot: Snapshot, machine: Machine) -> Undo:
 
 
 def dropped(snapshot: Snapshot, plan: Plan, machine: Machine) -> Undo:
-    """What an earlier plan changed and this one does not: to be put back before this one is written."""
+    """What an earlier plan changed and this one does not: to be put back before this one is written.
+
+    But for interrupts that irqbalance places: it would do so again, and the next run find them changed.
+    """
     done = [one.setting for one in plan.settings if one.action == "set"]
     kept = {key for setting in done for key in (setting.key, PARTNERS.get(setting.key, setting.key))}
     modules = {name for setting in done if setting.kind == "module" for name in _with_brought(setting.key, machine)}
@@ -151,7 +157,11 @@ def dropped(snapshot: Snapshot, plan: Plan, machine: Machine) -> Undo:
     return undo(
         Snapshot(
             sysctls={key: value for key, value in snapshot.sysctls.items() if key not in kept},
-            sysfs={path: value for path, value in snapshot.sysfs.items() if path not in kept},
+            sysfs={
+                path: value
+                for path, value in snapshot.sysfs.items()
+                if path not in kept and not (machine.irqbalance and numbered(path))
+            },
             modules=tuple(module for module in snapshot.modules if module not in modules),
             files={path: text for path, text in snapshot.files.items() if path not in plan.files},
             folders=tuple(folder for folder in snapshot.folders if folder in left),

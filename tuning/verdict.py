@@ -95,7 +95,10 @@ def clock(have: Clock | None, *, synchronised: bool, container: str) -> Row:
 
 
 def _as_planned(planned: Planned, have: str) -> bool:
-    return have == planned.want if planned.action == "set" else satisfied(planned.setting.rule, planned.want, have)
+    """Of what is set a value that somebody made better since is as planned too: `tune` leaves it."""
+    return (
+        planned.over(have) == have if planned.action == "set" else satisfied(planned.setting.rule, planned.want, have)
+    )
 
 
 def _after_boot(planned: Planned, have: str, boot: Given | None) -> Row:
@@ -114,12 +117,15 @@ def _after_boot(planned: Planned, have: str, boot: Given | None) -> Row:
         if not _as_planned(planned, boot.value):
             why = f"at the next boot {boot.path} gives {boot.value}, after or instead of ours; remove it there"
             return _row(planned, have, "shadowed", why)
-    return _row(planned, have, "skipped" if planned.action == "refused_lower" else "ok", planned.why)
+    better = ours and chosen(have) != planned.want
+    why = "somebody set it since to what is as good; make tune leaves it" if better else planned.why
+    return _row(planned, have, "skipped" if planned.action == "refused_lower" else "ok", why)
 
 
 def _row(planned: Planned, have: str | None, verdict: Verdict, why: str) -> Row:
-    """What is set is wanted as it is; of anything else the rule is said."""
-    want = planned.want if planned.action == "set" else _WANTED[planned.setting.rule].format(planned.want)
+    """What is set is wanted as it is; of anything else, and of what is better, the rule is said."""
+    as_is = planned.action == "set" and (verdict != "ok" or chosen(have or "") == planned.want)
+    want = planned.want if as_is else _WANTED[planned.setting.rule].format(planned.want)
     if planned.setting.kind == "module":
         want = "loaded"
     return Row(planned.setting.key, want, _NOTHING if have is None else chosen(have), verdict, why)

@@ -43,6 +43,7 @@ def machine(reading: Mapping[str, Sequence[str]], files: dict[str, str | None]) 
         empty=frozenset(lines("empty")),
         read_only=mounted_read_only(lines("mounts"), _MOUNTS) | frozenset(lines("forbidden")),
         clocks=frozenset(unit.partition(".service")[0] for unit in lines("clocks")),
+        irqbalance="irqbalance.service" in lines("irqbalance"),
     )
 
 

@@ -13,6 +13,15 @@ from tuning import time_daemons
 from tuning.computed import MODULE
 
 _CLOCKS: Final = " ".join(f"'{unit}.service'" for unit in time_daemons.UNITS)
+
+
+def _active_or_enabled(units: str) -> str:
+    return (
+        f"{{ systemctl list-units --plain --no-legend --type=service --state=active {units}; "
+        f"systemctl list-unit-files --no-legend --state=enabled {units}; }} | cut -d' ' -f1 | sort -u"
+    )
+
+
 _PARTS: Final[Mapping[str, str]] = {
     "kernel": "uname -r",
     "container": "systemd-detect-virt --container",
@@ -23,10 +32,8 @@ _PARTS: Final[Mapping[str, str]] = {
     "builtin": "ls /sys/module",
     "available": '[ -d "/lib/modules/$(uname -r)" ] && echo yes',
     "depends": f"modprobe --show-depends {MODULE}",
-    "clocks": (
-        f"{{ systemctl list-units --plain --no-legend --type=service --state=active {_CLOCKS}; "
-        f"systemctl list-unit-files --no-legend --state=enabled {_CLOCKS}; }} | cut -d' ' -f1 | sort -u"
-    ),
+    "clocks": _active_or_enabled(_CLOCKS),
+    "irqbalance": _active_or_enabled("irqbalance.service"),
     "huge": "ls /sys/kernel/mm/hugepages",
     "interrupts": "cat /proc/interrupts",
     "forbidden": "find /proc/sys/net /proc/sys/vm /proc/sys/kernel /proc/sys/fs -type f ! -perm /222",

@@ -24,19 +24,24 @@ pytestmark = pytest.mark.timeout(3600)
 HOST = "hostverify-e2e"
 
 
-def other(value: str) -> str:
-    """One more, or one less where the kernel has no more; of the last of several numbers."""
+def other(value: str, rule: str) -> str:
+    """Worse by one, of the last of several numbers; what is to be exactly so gets one less where there is less."""
     *rest, last = value.split()
     if not last.isdigit():  # ports
         return "9999"
-    return " ".join((*rest, str(int(last) - 1 if int(last) > 1 else int(last) + 1)))
+    more = rule == "at_most" or (rule == "exactly" and int(last) <= 1)
+    return " ".join((*rest, str(int(last) + 1 if more else int(last) - 1)))
+
+
+def rules(host: BareHost) -> dict[str, str]:
+    return {row["what"]: row["rule"] for row in hosts(host, "tune", "--dry-run").host["settings"]}
 
 
 @pytest.mark.usefixtures("tuned")
 def test_every_changed_value_is_found(host: BareHost, figure: Figure) -> None:
-    found, refused = 0, []
+    found, refused, rule = 0, [], rules(host)
     for key, value in list(set_keys(host).items())[::EVERY]:
-        host.ssh(f"sysctl -q -w '{key}={other(value)}'", check=False)
+        host.ssh(f"sysctl -q -w '{key}={other(value, rule[key])}'", check=False)
         if host.ssh(f"sysctl -n {key}").split() == value.split():
             refused.append(key)
             continue
@@ -52,9 +57,9 @@ def test_every_changed_value_is_found(host: BareHost, figure: Figure) -> None:
 
 @pytest.mark.usefixtures("tuned")
 def test_all_changed_at_once_are_found(host: BareHost, figure: Figure) -> None:
-    ours = set_keys(host)
+    ours, rule = set_keys(host), rules(host)
     for key, value in ours.items():
-        host.ssh(f"sysctl -q -w '{key}={other(value)}'", check=False)
+        host.ssh(f"sysctl -q -w '{key}={other(value, rule[key])}'", check=False)
     now = {key: " ".join(host.ssh(f"sysctl -n {key}").split()) for key in ours}
     done = verify(host)
     changed = {key for key, value in ours.items() if now[key] != value}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hosts import operations
+from hosts.listeners import LISTENERS
 from hosts.session import Step
 from tests.hosts.fakes import fake_session, ran
 
@@ -20,6 +21,7 @@ def nothing_to_do() -> None:
     operations.sysctl_set(key="vm.swappiness", value="1", have="1")
     operations.sysfs_set(path="/sys/x", value="1", have="1")
     operations.told(command="systemctl restart x", when=False)
+    operations.marked(paths=())
     operations.unfinished_gone(paths=())
     operations.folders_gone(paths=())
 
@@ -128,6 +130,31 @@ def test_what_is_forgotten_leaves_nothing(tmp_path: Path) -> None:
     (path.parent / ".snapshot.json.veloz-new").touch()
     ran_here(lambda: operations.forgotten(path=str(path), paths=[str(path.parent), str(path.parent.parent)]))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mark_goes_when_it_was_heard_and_not_before(tmp_path: Path) -> None:
+    mark = tmp_path / "run/untold x"
+    ran_here(lambda: operations.marked(paths=(str(mark),)))
+    assert (mark.exists(), mark.parent.stat().st_mode & 0o777) == (True, 0o700)
+    with pytest.raises(subprocess.CalledProcessError):
+        ran_here(lambda: operations.told(command="false", when=True, mark=str(mark)))
+    assert mark.exists()
+    ran_here(lambda: operations.told(command="true", when=True, mark=str(mark)))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "restart", "told"),
+    [("active", 0, True), ("activating", 0, True), ("inactive", 5, True), ("failed", 1, True), ("active", 1, False)],
+)
+def test_who_does_not_run_need_not_hear_and_who_does_must(tmp_path: Path, state: str, restart: int, told: bool) -> None:  # noqa: FBT001
+    """`inactive` is what systemd says of a unit that is not there, too."""
+    mark = tmp_path / "mark"
+    mark.touch()
+    chrony = next(one for one in LISTENERS if one.part == "/etc/chrony/")
+    systemctl = f'systemctl() {{ case "$1" in show) echo {state};; *) return {restart};; esac; }}'
+    done = subprocess.run(["sh", "-c", f"{systemctl}; {chrony.command} && rm -f {mark}"], check=False)
+    assert (done.returncode == 0, mark.exists()) == (told, not told)
 
 
 def module_m() -> None:

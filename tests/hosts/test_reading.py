@@ -1,7 +1,10 @@
 """The reading, by a shell, of what is there."""
 
+import os
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from hosts.facts import machine, parse, sections
 from hosts.facts.reading import ModuleUsers, Reading, mounted_read_only
@@ -57,6 +60,8 @@ insmod /lib/modules/6.1/kernel/net/netfilter/nf_conntrack.ko hashsize=1
 ==veloz== clocks
 chrony.service
 phc2sys@eth0.service
+==veloz== irqbalance
+irqbalance.service
 ==veloz== there
 /etc/chrony
 ==veloz== empty
@@ -73,9 +78,31 @@ phc2sys@eth0.service
     assert made.interfaces[0].irqs == (30,)
     assert made.depends == {"nf_conntrack": ("nf_defrag_ipv4", "nf_defrag_ipv6")}
     assert made.clocks == {"chrony", "phc2sys@eth0"}
+    assert made.irqbalance
     assert made.there == made.empty == {"/etc/chrony"}
     assert made.read_only == {"/sys", "/proc/sys/net/core/rmem_max"}
     assert not made.writable("/sys/kernel")
+
+
+@pytest.mark.parametrize(
+    ("running", "at_boot", "there"),
+    [
+        ("irqbalance.service loaded active running x", "", True),
+        ("", "irqbalance.service enabled enabled", True),
+        ("", "", False),
+    ],
+)
+def test_irqbalance_counts_while_it_runs_and_when_it_will(running: str, at_boot: str, there: bool) -> None:  # noqa: FBT001
+    says = (
+        'systemctl() { case "$*" in list-units*irqbalance.service) printf "$RUNNING";; '
+        'list-unit-files*irqbalance.service) printf "$AT_BOOT";; esac; }\n'
+    )
+    done = subprocess.run(
+        ["sh", "-c", says + Reading().command(patterns=(), files=())],
+        capture_output=True, text=True, check=True, env={**os.environ, "RUNNING": running, "AT_BOOT": at_boot},
+    )  # fmt: skip
+    found = machine.machine(Reading().process(done.stdout.splitlines()), {})
+    assert (found.irqbalance, found.clocks) == (there, frozenset())
 
 
 def test_the_last_mount_counts() -> None:

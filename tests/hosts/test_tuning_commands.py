@@ -20,6 +20,7 @@ from tests.hosts.test_look import GOOD
 from tuning.machine import Machine as Facts
 from tuning.plan import Plan, Planned
 from tuning.profile import Setting
+from tuning.snapshot import Snapshot
 
 SETTING = Setting(key="vm.swappiness", value="1", rule="exactly", reason="a reason of some length", source="a page")
 FIGURES = Figures((1.0,), (2.0,), (3.0,), (4.0,))
@@ -30,6 +31,8 @@ class Fake:
     """In place of a session: a host that has a value, and does what it is told."""
 
     have = "60"
+    planned = Planned(SETTING, "1", "60", "set", "why")
+    snapshot: Snapshot | None = None
     look = GOOD
     interrupted = False
     needs = tuning_packages.Needed((), Foreseen(), Installed({}, frozenset(), frozenset()))
@@ -47,8 +50,8 @@ class Fake:
             return self.needs
         if question is survey.remembered:
             return Facts(), None
-        planned = Planned(SETTING, "1", "60", "set", "why")
-        return Survey(Facts(sysctls={"vm.swappiness": self.have}), None, Plan((planned,), {}))
+        sysctls = {"vm.swappiness": self.have, "net.core.rmem_max": "67108864", "net.core.wmem_max": "212992"}
+        return Survey(Facts(sysctls=sysctls), self.snapshot, Plan((self.planned,), {}))
 
     def run(self, stage: object, _argument: object) -> tuple[Step, ...]:
         if stage is not tuning_stage.apply:
@@ -94,6 +97,44 @@ def test_what_is_lowered_is_said_with_from_to_and_why(capsys: pytest.CaptureFixt
 def test_what_was_lowered_before_is_not_said_again(fake: pytest.MonkeyPatch) -> None:
     fake.setattr(Fake, "have", "1")
     assert tune()["lowered"] == []
+
+
+def test_a_value_that_somebody_raised_since_is_said_to_be_lowered(
+    fake: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was before the first tuning was less than ours."""
+    fake.setattr(Fake, "planned", Planned(SETTING, "1", "0", "set", "why"))
+    document = tune()
+    assert document["lowered"] == [{"what": "vm.swappiness", "from": "60", "to": "1", "why": SETTING.reason}]
+    assert (document["settings"][0]["before"], document["settings"][0]["lowers"]) == ("0", True)
+    assert "vm.swappiness: lowered from 60 to 1" in capsys.readouterr().err
+
+
+def test_what_is_put_back_because_it_is_no_more_wanted_is_shown_and_said(
+    fake: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.setattr(Fake, "have", "1")
+    before = {"net.core.rmem_max": "212992", "net.core.wmem_max": "4194304"}
+    fake.setattr(Fake, "snapshot", Snapshot(before, {}, (), {}))
+    document = tune(dry=True)
+    assert [(one["what"], one["from"], one["to"]) for one in document["lowered"]] == [
+        ("net.core.rmem_max", "67108864", "212992")
+    ]
+    assert document["diff"] == [
+        "-net.core.rmem_max = 67108864", "+net.core.rmem_max = 212992",
+        "-net.core.wmem_max = 212992", "+net.core.wmem_max = 4194304",
+    ]  # fmt: skip
+    assert "net.core.rmem_max: lowered from 67108864 to 212992: what this host is for now" in capsys.readouterr().err
+
+
+def test_a_value_that_somebody_made_better_since_is_kept_and_said(
+    fake: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raised = Setting(key="vm.swappiness", value="50", reason="a reason of some length", source="a page")
+    fake.setattr(Fake, "planned", Planned(raised, "50", "0", "set", "why"))
+    document = tune(dry=True)
+    assert (document["lowered"], document["diff"]) == ([], [])
+    assert "vm.swappiness: refused lower: somebody set 60 since, which stays" in capsys.readouterr().err
 
 
 def test_packages_are_shown_before_they_are_installed(

@@ -2,18 +2,20 @@
 
 import base64
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
 from hosts import changes, survey, told, tuning_stage
 from hosts.facts import sections
 from hosts.inventory import members
+from hosts.listeners import LISTENERS
 from hosts.packages import TOOLS
 from hosts.survey import SNAPSHOT
 from stacks.commands.failures import Failure
 from tests.hosts.fakes import Answers, fake_session, ran
-from tuning.machine import SYSCTL_FILE
+from tuning.machine import OUR_FILES, SYSCTL_FILE
 from tuning.snapshot import Snapshot
 
 [MEMBER] = members("192.0.2.7", roles="gateway")
@@ -66,6 +68,16 @@ def test_a_second_run_has_nothing_to_do() -> None:
         assert [step.name for step in session.run(tuning_stage.apply, MEMBER) if step.changed] == []
         seen = session.ask(survey.survey, MEMBER)
         assert list(changes.lines(seen.plan, seen.machine)) == []
+
+
+def test_what_somebody_set_higher_since_stays() -> None:
+    values, files = tuned()
+    with fake_session(answers(values | {"net.core.somaxconn": "1000000"}, files)) as session:
+        assert [step.name for step in session.run(tuning_stage.apply, MEMBER) if step.changed] == []
+        seen = session.ask(survey.survey, MEMBER)
+    [row] = [row for row in survey.document(seen) if row["what"] == "net.core.somaxconn"]
+    assert (row["before"], row["want"], row["action"], row["lowers"]) == ("128", "1000000", "refused_lower", False)
+    assert list(changes.lines(seen.plan, seen.machine)) == []
 
 
 def test_undoing_gives_back_and_then_forgets() -> None:
@@ -162,3 +174,86 @@ def test_a_module_that_others_use_by_now_is_said_to_stay() -> None:
     snapshot = Snapshot({}, {}, ("nf_conntrack", "nf_defrag_ipv4"), {})
     with fake_session({"/proc/modules": ["nf_conntrack 1 2 nft_ct, Live 0x0"]}) as session:
         assert session.ask(survey.stays, snapshot) == ["module nf_conntrack stays, with its values: nft_ct uses it"]
+
+
+def test_nobody_listens_to_what_is_no_file_of_ours() -> None:
+    assert [one.part for one in LISTENERS if not any(path.startswith(one.part) for path in OUR_FILES)] == []
+
+
+class Disk:
+    """What commands leave: files, marks, and daemons that have not read what is there. All but the values of the kernel."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, str] = {}
+        self.marks: set[str] = set()
+        self.behind: set[str] = set()
+
+    def after(self, commands: Sequence[tuple[str, str]]) -> None:
+        for command, stdin in commands:
+            if stdin:
+                [path] = re.findall(r"mv -fT \S+ (\S+) ", command)
+                self._changed(path, base64.b64decode(stdin).decode())
+            elif gone := re.match(r"rm -f (/\S+)", command):
+                self._changed(gone[1], None)
+            elif "touch" in command:
+                self.marks |= {one.mark for one in LISTENERS if one.mark in command}
+            for one in LISTENERS:
+                if one.command in command:
+                    self.behind.discard(one.name)
+                    self.marks -= {one.mark} if one.mark in command else set()
+
+    def _changed(self, path: str, text: str | None) -> None:
+        self.files.pop(path, None)
+        if text is not None:
+            self.files[path] = text
+        self.behind |= {one.name for one in LISTENERS if path.startswith(one.part)}
+
+    def answers(self) -> Answers:
+        found = its_own(SYSCTLS, self.files, "chrony")
+        return found | {sections._HEADING: [*found[sections._HEADING], f"{sections._HEADING} there", *self.marks]}
+
+
+def commands_of(stage: Callable[..., None], disk: Disk) -> list[tuple[str, str]]:
+    with fake_session(disk.answers()) as session:
+        session.run(stage, MEMBER)
+    return [one for one in ran if sections._HEADING not in one[0]]
+
+
+def cut_off(stage: Callable[..., None], *before: Callable[..., None]) -> Iterator[Disk]:
+    """A disk for each place in which a run of it can end: before and after everything that concerns files."""
+
+    def prepared() -> Disk:
+        disk = Disk()
+        for one in before:
+            disk.after(commands_of(one, disk))
+        return disk
+
+    commands = commands_of(stage, prepared())
+    assert sum("systemctl" in command for command, _ in commands) == 2, "journald and chrony"
+    for end, (command, stdin) in enumerate(commands, 1):
+        if stdin or re.match("rm -f|install|.*systemctl", command):
+            disk = prepared()
+            disk.after(commands[:end])
+            yield disk
+
+
+@pytest.mark.parametrize("then", [tuning_stage.apply, tuning_stage.undo])
+@pytest.mark.parametrize(
+    ("stage", "before"), [(tuning_stage.apply, ()), (tuning_stage.undo, (tuning_stage.apply,))], ids=["apply", "undo"]
+)
+def test_cut_off_anywhere_whoever_has_not_heard_hears_the_next_time(
+    stage: Callable[..., None], before: tuple[Callable[..., None], ...], then: Callable[..., None]
+) -> None:
+    left = []
+    for disk in cut_off(stage, *before):
+        left.append(len(disk.behind))
+        disk.after(commands_of(then, disk))
+        assert (disk.behind, disk.marks) == (set(), set())
+    assert max(left) == 2
+    assert left[-1] == 0
+
+
+def test_who_has_heard_hears_nothing_the_second_time() -> None:
+    disk = Disk()
+    disk.after(commands_of(tuning_stage.apply, disk))
+    assert not [command for command, _ in commands_of(tuning_stage.apply, disk) if "systemctl" in command]

@@ -5,13 +5,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.tuning.kernels import host
+from tests.tuning.kernels import applied, host, undone
 from tests.tuning.test_plan import DEMAND
 from tuning import interrupts
 from tuning.choices import Choices
 from tuning.machine import INTERRUPTS_SCRIPT, INTERRUPTS_UNIT, TMPFILES_FILE, Machine
 from tuning.plan import plan
 from tuning.profile import ROLES
+from tuning.since import since
+from tuning.snapshot import Undo, dropped, original, take, undo
 
 
 @pytest.fixture
@@ -102,6 +104,52 @@ def test_after_a_boot_that_moved_them_the_unit_is_the_same() -> None:
 def test_where_there_is_nothing_to_move_there_is_no_unit(machine: Machine) -> None:
     machine = msgspec.structs.replace(machine, sysfs={k: v for k, v in machine.sysfs.items() if "rps" not in k})
     assert not {INTERRUPTS_UNIT, INTERRUPTS_SCRIPT} & files(machine).keys()
+
+
+BALANCED = msgspec.structs.replace(host(), irqbalance=True)
+
+
+def test_what_irqbalance_places_is_unavailable_and_says_what_to_do() -> None:
+    [one] = [one for one in plan(ROLES, BALANCED, DEMAND, Choices()).settings if "/proc/irq/" in one.setting.key]
+    assert one.action == "unavailable"
+    assert "systemctl disable --now irqbalance, then make tune" in one.why
+    assert "IRQBALANCE_BANNED_CPULIST=3,7 in /etc/default/irqbalance" in one.why
+
+
+def test_queues_are_not_irqbalances() -> None:
+    found = files(BALANCED)
+    assert f"{INTERRUPTS_SCRIPT} set /run/veloz-interrupts/before 3,7 0-2,4-6 eth0/rx-0=77\n" in found[INTERRUPTS_UNIT]
+    assert "/proc/irq/" not in found[TMPFILES_FILE]
+
+
+def test_where_nothing_can_be_placed_irqbalance_is_not_blamed() -> None:
+    for other in (
+        msgspec.structs.replace(BALANCED, container="docker"),
+        msgspec.structs.replace(BALANCED, cpus=host().cpus[:2]),
+    ):
+        settings = plan(ROLES, other, DEMAND, Choices()).settings
+        assert not [one for one in settings if "irqbalance" in one.why]
+
+
+def test_wherever_irqbalance_has_moved_them_the_second_run_changes_nothing() -> None:
+    """It came after the first tuning: what is ours goes, but for what it places."""
+    irq, default = "/proc/irq/30/smp_affinity_list", "/proc/irq/default_smp_affinity"
+    first = plan(ROLES, host(), DEMAND, Choices())
+    snapshot, tuned = take(first, host()), applied(first, host())
+    balanced = msgspec.structs.replace(tuned, irqbalance=True)
+    second = plan(ROLES, original(snapshot, balanced), DEMAND, Choices())
+    back = dropped(snapshot, second, balanced)
+    assert back.sysfs == {default: "ff"}
+    moved = undone(back, applied(second, balanced))
+    for place in ("3", "0-7", "5"):
+        moved = msgspec.structs.replace(moved, sysfs=moved.sysfs | {irq: place})
+        again = plan(ROLES, original(snapshot, moved), DEMAND, Choices())
+        assert again == second
+        assert all(
+            one.want == one.current for one in since(again, moved) if (one.setting.kind, one.action) == ("sysfs", "set")
+        )
+        assert dropped(snapshot, again, moved) == Undo({}, {}, (), {})
+    assert undo(snapshot, moved).sysfs[irq] == "0-7"
 
 
 def test_at_a_lower_level_there_is_no_unit() -> None:

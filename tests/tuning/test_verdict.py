@@ -1,5 +1,6 @@
 """Every changed, missing or shadowed value is told, and nothing that is as it should be."""
 
+import msgspec
 import pytest
 
 from tests.tuning.kernels import host
@@ -37,11 +38,19 @@ def other(value: str | None) -> Given:
     [
         (planned("4096 87380"), "4096\t87380\n", ours("4096 87380"), "ok"),
         (planned("5"), "4", ours("5"), "differs"),
-        (planned("5"), "6", ours("5"), "differs"),
+        (planned("5"), "6", ours("5"), "ok"),  # somebody made it better since
+        (planned("5"), "6", other("4"), "shadowed"),
+        (planned("5", rule="at_most"), "4", ours("5"), "ok"),
+        (planned("5", rule="at_most"), "6", ours("5"), "differs"),
+        (planned("5", rule="exactly"), "6", ours("5"), "differs"),
+        (planned("5", rule="exactly"), "4", ours("5"), "differs"),
+        (planned("4 5"), "3 6", ours("4 5"), "differs"),
+        (msgspec.structs.replace(planned("5"), may_lower=True), "6", ours("5"), "differs"),
         (planned("5"), None, ours("5"), "missing"),
         (planned("5"), "5", None, "missing"),
         (planned("5"), "5", other("4"), "shadowed"),
-        (planned("5"), "5", other("6"), "shadowed"),
+        (planned("5"), "5", other("6"), "ok"),
+        (planned("5", rule="exactly"), "5", other("6"), "shadowed"),
         (planned("5"), "5", other("5"), "ok"),
         (planned("5"), "5", other(None), "shadowed"),
         (planned("5", "keep"), "7", None, "ok"),
@@ -70,8 +79,16 @@ def test_every_value_as_planned_is_well_and_changed_or_shadowed_is_not(one: Plan
     given = Given(key, one.want, "/etc/ours.conf")
     assert verdict.value(one, one.want, given).verdict == "ok"
     assert verdict.value(one, "7 7 7", given).verdict == "differs"
-    late = verdict.value(one, one.want, Given(key, "7", "/etc/late.conf"))
-    assert (late.verdict, "/etc/late.conf gives 7" in late.why) == ("shadowed", True)
+    worse = "0" if one.setting.rule == "at_least" else str(2**40)
+    late = verdict.value(one, one.want, Given(key, worse, "/etc/late.conf"))
+    assert (late.verdict, f"/etc/late.conf gives {worse}" in late.why) == ("shadowed", True)
+
+
+def test_a_value_that_somebody_made_better_says_the_rule() -> None:
+    row = verdict.value(planned("5"), "6", ours("5"))
+    assert (row.want, row.have, row.why) == (
+        "at least 5", "6", "somebody set it since to what is as good; make tune leaves it",
+    )  # fmt: skip
 
 
 def test_a_partner_that_clears_ours_at_boot_is_named() -> None:
