@@ -52,7 +52,7 @@ def findings(spec: Deployment, there: str) -> Iterator[Finding]:
         yield Finding(
             "deployment", spec.name, there, "refused",
             f"A host serves one deployment: take another one, or write name: {there}. To make this one's what it has, its data "
-            f"and keys too, remove {places.DEPLOYMENT} there.",
+            f"and keys too, write {spec.name} into {places.DEPLOYMENT} there.",
         )  # fmt: skip
 
 

@@ -14,12 +14,13 @@ from pyinfra import host
 from pyinfra.api.operation import OperationMeta
 from pyinfra.operations import files, server, systemd
 
-from hosts import native, places, units
+from hosts import native, operations, places, units
 from hosts.bundle import Bundle
 from hosts.inventory import Member
 from hosts.native_facts import (
     BalancerState,
     CertificateState,
+    Deployed,
     EnabledUnits,
     NeedsReload,
     Older,
@@ -68,8 +69,14 @@ def users(member: Member) -> None:
         )
     for path in (places.CONFIG, places.BALANCER, places.PROGRAM, places.RELEASES):
         files.directory(name=path, path=path, user="root", group="root", mode="755")
-    _file(places.DEPLOYMENT, f"{member.spec.name}\n")
+    whose(member)
     files.directory(name=places.UPLOADS, path=places.UPLOADS, user="root", group="root", mode="700")
+
+
+def whose(member: Member) -> None:
+    """On the disk itself: without it the database that is made next would be taken for somebody else's."""
+    have = f"{host.get_fact(Deployed)}\n"
+    operations.file_kept(name=places.DEPLOYMENT, path=places.DEPLOYMENT, text=f"{member.spec.name}\n", have=have)
 
 
 def stores(member: Member) -> None:

@@ -7,11 +7,23 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
-from hosts import cores, docker_stage, firewalling, native, native_install, offered, places, preflight, tuning_commands
+from hosts import (
+    cores,
+    docker_stage,
+    firewalling,
+    native,
+    native_install,
+    native_stores,
+    offered,
+    places,
+    preflight,
+    tuning_commands,
+)
 from hosts.bundle import bundle
 from hosts.facts.look import LookAround
 from hosts.inventory import Member
 from hosts.native_facts import Deployed, Units
+from hosts.native_stores import StoresFact
 from hosts.offered import OfferedFact
 from hosts.session import Session
 from hosts.stages import Stage, go_through
@@ -55,7 +67,10 @@ def _findings(member: Member) -> list[Finding]:
 def _of_native(member: Member, session: Session, system: tuple[str, str]) -> Iterator[Finding]:
     """`system`: its ID and VERSION_ID."""
     yield from offered.findings(session.fact(OfferedFact), system, edge.kind(member.spec))
-    yield from native.findings(member.spec, session.fact(Deployed))
+    deployed = session.fact(Deployed)
+    yield from native.findings(member.spec, deployed)
+    if not deployed:
+        yield from native_stores.findings(session.fact(StoresFact))
 
 
 def _one(member: Member, output: Output, *, dry: bool) -> dict[str, Any]:
