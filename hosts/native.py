@@ -19,8 +19,11 @@ from stacks.commands.failures import Failure
 from stacks.commands.findings import Finding
 from stacks.environment import SECRETS_DIR, clustered, variables
 from stacks.spec import Deployment
+from tuning.profile import Role
 
 _LOOPBACK: Final = "127.213.0.0/20"
+# What a host is for that has all of an install; monitoring is no part of it.
+_ROLES: Final[tuple[Role, ...]] = ("balancer", "gateway", "engine", "postgres", "redis")
 # How the fingerprint of what a gateway was started with is found in its environment.
 FINGERPRINT: Final = "RUNS_WITH"
 
@@ -44,6 +47,12 @@ def refuse(members: Sequence[Member]) -> None:
                 raise Failure(
                     f"{what}.store = {store}: a native install has the stores on its own host; leave {what}.store out"
                 )
+        if missing := [role for role in _ROLES if role not in member.machine.roles]:
+            raise Failure(
+                f"roles = {', '.join(member.machine.roles)}: a native install is one host with all roles, and "
+                f"{', '.join(missing)} would be on none; leave ROLES and hosts.machines[].roles out, "
+                "or set hosts.install: docker and deploy with `make up`"
+            )
 
 
 def findings(spec: Deployment, there: str) -> Iterator[Finding]:
