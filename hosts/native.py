@@ -6,6 +6,7 @@ reached by sockets and know their callers by the kernel's word: there is no pass
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -127,7 +128,16 @@ def balancer_file(spec: Deployment, version: Version) -> tuple[str, str]:
 
 def certificate_names(member: Member) -> tuple[str, ...]:
     """Whom a generated certificate is for: the name that clients use first."""
-    return tuple(dict.fromkeys((member.spec.edge.hostname, member.machine.address, "localhost", "127.0.0.1")))
+    wanted = (member.spec.edge.hostname, member.machine.address, "localhost", "127.0.0.1")
+    return tuple(dict.fromkeys(map(canonical, wanted)))
+
+
+def canonical(name: str) -> str:
+    """A name or an address in the one form in which it can be compared."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name.lower()
 
 
 def url(spec: Deployment) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import shlex
 from datetime import UTC, datetime
@@ -237,10 +236,7 @@ class CertificateState(FactBase[Certificate]):
         if not end:
             return Certificate()
         ends = datetime.strptime(end[1], "%b %d %H:%M:%S %Y").replace(tzinfo=UTC)
-        found = tuple(
-            str(ipaddress.ip_address(name)) if kind == "IP Address" else name
-            for kind, name in re.findall(r"(DNS|IP Address):([^,\s]+)", text)
-        )
+        found = tuple(native.canonical(name) for name in re.findall(r"(?:DNS|IP Address):([^,\s]+)", text))
         return Certificate(found, (ends - datetime.now(UTC)).total_seconds() / 86_400)
 
     @staticmethod

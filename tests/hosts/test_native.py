@@ -14,6 +14,7 @@ from app.settings import load as load_settings
 from hosts import native
 from hosts.inventory import Member
 from stacks import ports
+from stacks.commands import certificates
 from stacks.commands.failures import Failure
 from stacks.commands.findings import show
 from stacks.commands.output import Output
@@ -102,6 +103,17 @@ def test_the_balancer_listens_where_clients_come(kind: str) -> None:
 
 def test_a_certificate_is_for_the_names_clients_use() -> None:
     assert native.certificate_names(member()) == ("trade.example.com", "192.0.2.7", "localhost", "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [("2001:DB8::7", "2001:db8::7"), ("2001:db8:0::7", "2001:db8::7"), ("DB1.example.com", "db1.example.com")],
+)
+def test_a_certificate_of_one_run_is_good_in_the_next_however_the_host_is_written(address: str, name: str) -> None:
+    one = member(address)
+    assert native.certificate_names(one)[1] == name
+    made = certificates.generate("test", native.certificate_names(one))
+    assert set(native.certificate_names(one)) <= set(certificates.read(made.certificate).names)
 
 
 @pytest.mark.parametrize(
