@@ -217,18 +217,25 @@ class Secrets(FactBase[dict[str, str]]):
 
 
 class Certificate(NamedTuple):
-    """`days` that it is still good for; negative: there is none."""
+    """`days` that it is still good for; negative: there is none. `matches` its key; `signed` by the authority beside it."""
 
     names: tuple[str, ...] = ()
     days: float = -1
+    matches: bool = False
+    signed: bool = False
 
 
 class CertificateState(FactBase[Certificate]):
-    """Of the balancer's certificate, whose key is beside it."""
+    """Of the balancer's certificate, whose key is beside it: three files, between which a run may have ended."""
 
     def command(self) -> str:
-        ask = f"openssl x509 -in {places.CERTIFICATE} -noout -enddate -ext subjectAltName"
-        return f"[ -s {places.CERTIFICATE_KEY} ] && {ask} 2>/dev/null || true"
+        certificate, key = places.CERTIFICATE, places.CERTIFICATE_KEY
+        of_key = f"openssl pkey -in {key} -passin pass: -pubout"
+        return (
+            f"[ -s {key} ] && {{ openssl x509 -in {certificate} -noout -enddate -ext subjectAltName; "
+            f'of=$(openssl x509 -in {certificate} -noout -pubkey) && [ "$of" = "$({of_key})" ] && echo matches; '
+            f"openssl verify -no_check_time -CAfile {places.AUTHORITY} {certificate} >&2 && echo signed; }} 2>/dev/null || true"
+        )
 
     def process(self, output: list[str]) -> Certificate:
         text = "\n".join(output)
@@ -236,8 +243,9 @@ class CertificateState(FactBase[Certificate]):
         if not end:
             return Certificate()
         ends = datetime.strptime(end[1], "%b %d %H:%M:%S %Y").replace(tzinfo=UTC)
-        found = tuple(native.canonical(name) for name in re.findall(r"(?:DNS|IP Address):([^,\s]+)", text))
-        return Certificate(found, (ends - datetime.now(UTC)).total_seconds() / 86_400)
+        names = tuple(native.canonical(name) for name in re.findall(r"(?:DNS|IP Address):([^,\s]+)", text))
+        days = (ends - datetime.now(UTC)).total_seconds() / 86_400
+        return Certificate(names, days, "matches" in output, "signed" in output)
 
     @staticmethod
     def default() -> Certificate:

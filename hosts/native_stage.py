@@ -19,6 +19,7 @@ from hosts.bundle import Bundle
 from hosts.inventory import Member
 from hosts.native_facts import (
     BalancerState,
+    Certificate,
     CertificateState,
     Deployed,
     EnabledUnits,
@@ -156,21 +157,31 @@ def secrets(member: Member, release: str, provided: Provided | None) -> None:
     have = host.get_fact(CertificateState)
     wanted = native.certificate_names(member)
     if member.spec.edge.tls.source == "provided":
-        _check_provided(member, have.names)
-    elif have.days < _RENEW_DAYS or not set(wanted) <= set(have.names):
+        _check_provided(member, have)
+    elif not _good(have, wanted):
         told = " ".join(map(shlex.quote, (places.BALANCER, places.BALANCER_USER, member.spec.name, *wanted)))
         server.shell(
             name="certificate", commands=[f"cd {folder} && tools/bin/python -B -m hosts.on_host.certificate {told}"]
         )
 
 
-def _check_provided(member: Member, there: tuple[str, ...]) -> None:
+def _good(have: Certificate, wanted: tuple[str, ...]) -> bool:
+    """Whether one of ours can stay."""
+    return have.matches and have.signed and have.days >= _RENEW_DAYS and set(wanted) <= set(have.names)
+
+
+def _check_provided(member: Member, have: Certificate) -> None:
     hostname = member.spec.edge.hostname
-    if not certificates.covers(there, hostname):
+    if not certificates.covers(have.names, hostname):
         raise Failure(
             f"edge.tls.source = provided: {places.CERTIFICATE} with its key must be for {hostname}"
-            + (f", and is for {', '.join(there)}" if there else ", and there is none")
+            + (f", and is for {', '.join(have.names)}" if have.names else ", and there is none")
             + "; say TLS_CERTIFICATE=file TLS_KEY=file, or put them there"
+        )
+    if not have.matches:
+        raise Failure(
+            f"edge.tls.source = provided: {places.CERTIFICATE_KEY} must be the key of {places.CERTIFICATE}, and is another's; "
+            "say TLS_CERTIFICATE=file TLS_KEY=file, or put the right one there"
         )
 
 
