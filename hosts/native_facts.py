@@ -75,10 +75,10 @@ class Older(FactBase[bool]):
 
     def command(self, unit: str, path: str) -> str:
         asked, written = shlex.quote(unit), shlex.quote(path)
-        # Both in microseconds: a run may be cut off in the second in which it began.
+        # Both in microseconds: a run may be cut off in the second in which it began. Some locales write them after a comma.
         show = f"systemctl show --timestamp=us+utc -p ActiveEnterTimestamp --value {asked}"
         return (
-            f"systemctl is-active -q {asked} || echo older; [ -e {written} ] && "
+            f"export LC_ALL=C; systemctl is-active -q {asked} || echo older; [ -e {written} ] && "
             f'[ "$(stat -c %.6Y {written} | tr -d .)" -gt "$(date -d "$({show})" +%s%6N)" ] && echo older || true'
         )
 

@@ -64,7 +64,12 @@ def test_a_unit_that_is_down_or_has_not_read_a_file_is_older(
 ) -> None:
     systemctl = tmp_path / "systemctl"
     systemctl.write_text(f"#!/bin/sh\ncase $1 in is-active) exit {active} ;; *) echo '{entered}' ;; esac\n")
-    systemctl.chmod(0o755)
+    stat = tmp_path / "stat"  # of a host whose locale has a decimal comma
+    stat.write_text(
+        '#!/bin/sh\nsaid=$(/usr/bin/stat "$@")\n[ "$LC_ALL" = C ] && echo "$said" || echo "$said" | tr . ,\n'
+    )
+    for program in (systemctl, stat):
+        program.chmod(0o755)
     file = tmp_path / "file"
     file.touch()
     os.utime(file, ns=(0, int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * 10**9 + 700_000_000))
