@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from hosts.target import key_file, parse
+from hosts.target import canonical, key_file, parse
 from stacks.commands.failures import Failure
 from stacks.document import STACKS, load, read_stack
 from stacks.machines import Machine
@@ -50,7 +50,9 @@ def members(host: str = "", key: str = "", roles: str = "", stack: str = "") -> 
     named = parse(host, key=key, roles=roles)
     spec = _spec(stack, named.address)
     for machine in spec.hosts.machines:
-        if machine.address == named.address:  # what the command line says counts, the rest is the stack file's
+        if canonical(machine.address) == canonical(
+            named.address
+        ):  # what the command line says counts, the rest is the stack file's
             usual = Machine(address=named.address)
             said = {
                 name: value
@@ -69,8 +71,14 @@ def _spec(stack: str, address: str = "") -> Deployment:
     try:
         if stack:
             return read_stack(STACKS / f"Pulumi.{stack}.yaml")
-        met = re.fullmatch(r"[a-z0-9.-]+", address) and address != "localhost"
-        edge = {"address": "0.0.0.0", "hostname": address} if met else {}  # noqa: S104
+        name = canonical(address)
+        alone = name in {"", "localhost"} or ":" in name
+        if not alone and not re.fullmatch(r"[a-z0-9.-]+", name):
+            raise Failure(
+                f"HOST = {address!r}: without STACK clients meet a host at its own name, which is of letters, digits, - and . "
+                "alone; say STACK=… of a description with edge.hostname, or HOST by its address"
+            )
+        edge = {} if alone else {"address": "0.0.0.0", "hostname": name}  # noqa: S104
         return load({"topology": "compose", "edge": edge})
     except SpecError as error:
         raise Failure(f"stack {stack or 'compose'}:\n{error}") from None

@@ -6,7 +6,6 @@ reached by sockets and know their callers by the kernel's word: there is no pass
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -14,6 +13,7 @@ import msgspec
 
 from hosts import places
 from hosts.inventory import Member
+from hosts.target import canonical
 from stacks import edge, names, ports, stores
 from stacks.balancer import TEMPLATES, Balancer, Kind, Version, render
 from stacks.commands.failures import Failure
@@ -130,14 +130,6 @@ def certificate_names(member: Member) -> tuple[str, ...]:
     """Whom a generated certificate is for: the name that clients use first."""
     wanted = (member.spec.edge.hostname, member.machine.address, "localhost", "127.0.0.1")
     return tuple(dict.fromkeys(map(canonical, wanted)))
-
-
-def canonical(name: str) -> str:
-    """A name or an address in the one form in which it can be compared."""
-    try:
-        return str(ipaddress.ip_address(name))
-    except ValueError:
-        return name.lower()
 
 
 def url(spec: Deployment) -> str:

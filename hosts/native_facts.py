@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from pyinfra.api import FactBase
 
 from hosts import native, places
+from hosts.target import canonical
 from stacks import names, ports
 
 _ASK: Final = (
@@ -243,7 +244,7 @@ class CertificateState(FactBase[Certificate]):
         if not end:
             return Certificate()
         ends = datetime.strptime(end[1], "%b %d %H:%M:%S %Y").replace(tzinfo=UTC)
-        names = tuple(native.canonical(name) for name in re.findall(r"(?:DNS|IP Address):([^,\s]+)", text))
+        names = tuple(canonical(name) for name in re.findall(r"(?:DNS|IP Address):([^,\s]+)", text))
         days = (ends - datetime.now(UTC)).total_seconds() / 86_400
         return Certificate(names, days, "matches" in output, "signed" in output)
 
