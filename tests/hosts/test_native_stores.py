@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from hosts import native_stage, provisioning
+from hosts import native, native_stage, provisioning
 from hosts.facts import sections
+from hosts.facts.look import Listener, look
 from hosts.inventory import Member
 from hosts.native_stores import Stores, StoresFact, findings, holds_nothing, stores
 from stacks.commands.failures import Failure
@@ -98,16 +98,27 @@ def test_the_refusal_names_what_is_there_the_rule_and_the_remedy() -> None:
     assert "take another host, or set hosts.install: docker" in str(failed.value)
 
 
-def of_native(deployed: str, said: dict[str, list[str]]) -> set[str]:
-    """What is refused, without a version that nobody knows."""
+def of_native(deployed: str, said: dict[str, list[str]], units: str = "", *listeners: Listener) -> set[str]:
+    """What is refused."""
     answers: Answers = {
-        re.compile("/etc/veloz/deployment"): [deployed] if deployed else [],
+        "cat /etc/veloz/deployment": [deployed] if deployed else [],
         "redis-cli": lines(said),
         "apt-cache policy": ["nothing"],
+        "list-unit-files": [units] if units else [],
     }
+    seen = look(["==veloz== system", "ID=debian", 'VERSION_ID="12"'])._replace(listeners=listeners)
     with fake_session(answers) as session:
-        found = list(provisioning._of_native(MEMBER, session, ("debian", "12")))
+        found = list(provisioning._of_native(MEMBER, session, seen))
     return {one.what for one in found if one.verdict == "refused"}
+
+
+def test_the_port_of_the_gateways_is_free_or_has_one_of_ours() -> None:
+    address = native.gateway_address(MEMBER.spec, 2)
+    here, all_of_it = (Listener("tcp", where, 8080, "python") for where in (address, "*"))
+    assert of_native("", FRESH, "veloz-gateway@.service enabled enabled", here) == set()
+    for stranger in (here, all_of_it):
+        [refused] = of_native("", FRESH, "", stranger)
+        assert refused.startswith("port 8080 of 127.213.")
 
 
 def test_stores_are_asked_where_there_is_no_deployment_of_ours_and_never_where_there_is() -> None:
