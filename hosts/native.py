@@ -25,6 +25,8 @@ from tuning.profile import Role
 _LOOPBACK: Final = "127.213.0.0/20"
 # What a host is for that has all of an install; monitoring is no part of it.
 _ROLES: Final[tuple[Role, ...]] = ("balancer", "gateway", "engine", "postgres", "redis")
+# A certificate of ours is made anew before it has fewer days left.
+RENEW_DAYS: Final = 30
 # How the fingerprint of what a gateway was started with is found in its environment.
 FINGERPRINT: Final = "RUNS_WITH"
 

@@ -39,8 +39,6 @@ from stacks.commands import certificates
 from stacks.commands.failures import Failure
 from stacks.spec import Deployment
 
-# A certificate of ours is made anew before it has fewer days left.
-_RENEW_DAYS = 30
 _READY_SECONDS = 90
 _ON_HOST = Path(__file__).parent / "on_host"
 _SECRET = f"{places.USER}:{places.USER} 400 64"
@@ -167,7 +165,7 @@ def secrets(member: Member, release: str, provided: Provided | None) -> None:
 
 def _good(have: Certificate, wanted: tuple[str, ...]) -> bool:
     """Whether one of ours can stay."""
-    return have.matches and have.signed and have.days >= _RENEW_DAYS and set(wanted) <= set(have.names)
+    return have.matches and have.signed and have.days >= native.RENEW_DAYS and set(wanted) <= set(have.names)
 
 
 def _check_provided(member: Member, have: Certificate) -> None:
