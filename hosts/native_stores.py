@@ -26,6 +26,8 @@ _ASK: Final = (
     "UNION ALL SELECT 'role', rolname FROM pg_roles WHERE oid >= {first} "
     "UNION ALL SELECT 'relation', relname FROM pg_class WHERE oid >= {first} AND relkind IN ('r', 'p', 'v', 'm', 'f')"
 )
+# One that starts, after a loss of power or by apt that was left at work, needs a moment.
+_TRIES: Final = " ".join(map(str, range(15)))
 _PSQL: Final = f"timeout 10 psql -p {ports.POSTGRES} -AXtq -c {shlex.quote(_ASK.format(first=_FIRST))}"
 # Files of one that is down: databases and tables by their numbers, and table spaces, of which a new cluster has none.
 _FILES: Final = (
@@ -41,7 +43,10 @@ _DATA: Final = (
 _PARTS: Final = {
     "cluster": f"set -- $(pg_lsclusters --no-header | awk '$3 == {ports.POSTGRES} {{print $1, $2, $4, $6; exit}}'); echo \"$*\"",
     "files": f'[ -z "$4" ] || {{ {_FILES}; }}',
-    "postgres": f'[ -z "$4" ] || (cd / && runuser -u postgres -- {_PSQL})',
+    "postgres": (
+        f"case $3 in online*) for t in {_TRIES}; do "
+        f"(cd / && runuser -u postgres -- {_PSQL}) && break; sleep 1; done ;; esac"
+    ),
     "redis": "systemctl is-active redis-server.service",
     "tcp": f"{_SET}; p=$(value port); timeout 5 redis-cli -p ${{p:-{ports.REDIS}}} info keyspace 2>&1",
     "socket": f"s=$(value unixsocket); timeout 5 redis-cli -s ${{s:-{places.REDIS_SOCKET}}} info keyspace 2>&1",

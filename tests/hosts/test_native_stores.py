@@ -176,3 +176,15 @@ def test_what_a_host_is_asked_finds_its_settings_and_data(tmp_path: Path) -> Non
         ("cluster 15/main, which is down and has data",),
         (f"data in {data}/appendonlydir/appendonly.aof.1.incr.aof", f"data in {data}/held"),
     )
+
+
+@pytest.mark.parametrize(("status", "held"), [("online", ("database shop",)), ("down", ())])
+def test_a_cluster_that_is_about_to_run_is_asked_again(tmp_path: Path, status: str, held: tuple[str, ...]) -> None:
+    programs = {
+        "pg_lsclusters": f"echo '15 main 5432 {status} postgres {tmp_path}/none log'",
+        "psql": f"cd {tmp_path}; [ -e asked ] && printf 'answers|\\ndatabase|shop\\n' || {{ touch asked; exit 2; }}",
+        "sleep": "exit 0",
+        "systemctl": "echo inactive",
+        "redis-cli": "exit 1",
+    }
+    assert asked(tmp_path, programs) == Stores(postgres=held)
