@@ -28,7 +28,7 @@ _ASK: Final = (
 )
 # One that starts, after a loss of power or by apt that was left at work, needs a moment.
 _TRIES: Final = " ".join(map(str, range(15)))
-_PSQL: Final = f"timeout 10 psql -p {ports.POSTGRES} -AXtq -c {shlex.quote(_ASK.format(first=_FIRST))}"
+_PSQL: Final = f"timeout 10 psql -p {ports.POSTGRES} -wAXtq -c {shlex.quote(_ASK.format(first=_FIRST))}"
 # Files of one that is down: databases and tables by their numbers, and table spaces, of which a new cluster has none.
 _FILES: Final = (
     'for d in "$4/base" "$4/pg_tblspc"; do find "$d/" -mindepth 1 -maxdepth 2 -printf "%f\\n"; done | '
@@ -100,7 +100,7 @@ def _postgres(said: Mapping[str, list[str]]) -> Iterator[str]:
 def _redis(said: Mapping[str, list[str]]) -> Iterator[str]:
     if said.get("redis", [""])[:1] == ["active"]:
         yield from _keys(["\n".join(said.get(way, [])).strip() for way in ("tcp", "socket")])
-    for line in said.get("data", []):
+    for line in dict.fromkeys(said.get("data", [])):  # one by its usual name and as its settings name it
         size, head, path = line.split(" ", 2)  # of an empty file the second is empty
         if not holds_nothing(int(size), bytes.fromhex(head)):
             yield f"data in {path}"

@@ -155,8 +155,8 @@ def asked(folder: Path, programs: dict[str, str]) -> Stores:
 def test_what_a_host_is_asked_finds_its_settings_and_data(tmp_path: Path) -> None:
     data = tmp_path / "data"
     (data / "appendonlydir").mkdir(parents=True)
-    (tmp_path / "redis.conf").write_text(f'# port 1\nport 7000\ndir "{data}"\ndbfilename held\n')
-    (data / "held").write_bytes(EMPTY)
+    (tmp_path / "redis.conf").write_text(f'# port 1\nport 7000\ndir "{data}"\ndbfilename held.rdb\n')
+    (data / "held.rdb").write_bytes(EMPTY)
     (data / "temp-12.rdb").write_bytes(ONE_KEY)
     cluster = tmp_path / "cluster"
     (cluster / "base" / "5").mkdir(parents=True)
@@ -169,12 +169,12 @@ def test_what_a_host_is_asked_finds_its_settings_and_data(tmp_path: Path) -> Non
         "redis-cli": 'case $* in "-p 7000 info keyspace") echo "# Keyspace" ;; *) echo "Could not connect" >&2; exit 1 ;; esac',
     }
     assert asked(tmp_path, programs) == Stores()
-    (data / "held").write_bytes(ONE_KEY)
+    (data / "held.rdb").write_bytes(ONE_KEY)
     (data / "appendonlydir" / "appendonly.aof.1.incr.aof").write_text("*2")
     (cluster / "base" / "16384").mkdir()
     assert asked(tmp_path, programs) == Stores(
         ("cluster 15/main, which is down and has data",),
-        (f"data in {data}/appendonlydir/appendonly.aof.1.incr.aof", f"data in {data}/held"),
+        (f"data in {data}/held.rdb", f"data in {data}/appendonlydir/appendonly.aof.1.incr.aof"),
     )
 
 
