@@ -86,7 +86,12 @@ def firewall(
     """Close everything but what the description opens; a wrong rule undoes itself."""
     from hosts import firewalling, inventory  # noqa: PLC0415
 
-    run(machine, lambda out: firewalling.firewall(inventory.members(host, key, roles, stack), out, dry=dry, off=off))
+    run(
+        machine,
+        lambda out: firewalling.firewall(
+            inventory.members(host, key, roles, stack, clients=True), out, dry=dry, off=off
+        ),
+    )
 
 
 @cli.command()
@@ -102,7 +107,12 @@ def provision(
     """A bare host until it serves: look, packages, tuning, firewall, user and files, then the system itself."""
     from hosts import inventory, provisioning  # noqa: PLC0415
 
-    run(machine, lambda output: provisioning.provision(inventory.members(host, key, roles, stack), output, dry=dry))
+    run(
+        machine,
+        lambda output: provisioning.provision(
+            inventory.members(host, key, roles, stack, clients=True), output, dry=dry
+        ),
+    )
 
 
 if __name__ == "__main__":

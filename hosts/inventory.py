@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from hosts.target import key_file, parse
+from hosts.target import canonical, key_file, parse
 from stacks.commands.failures import Failure
 from stacks.document import STACKS, load, read_stack
 from stacks.machines import Machine
@@ -27,10 +27,13 @@ class Member(NamedTuple):
         return tuple(one for one in self.spec.hosts.machines if one.address != self.machine.address)
 
 
-def members(host: str = "", key: str = "", roles: str = "", stack: str = "") -> tuple[Member, ...]:
+def members(
+    host: str = "", key: str = "", roles: str = "", stack: str = "", *, clients: bool = False
+) -> tuple[Member, ...]:
     """Of the command line; the description's defaults where there is no stack. Raises Failure.
 
-    `key` is also of all machines of the stack file that name none; `roles` are of `host` alone.
+    `key` is also of all machines of the stack file that name none; `roles` are of `host` alone. `clients`: whether it matters
+    where clients meet the host, so that a name of SSH's settings, which none can be met at, will not do.
     """
     if not host:
         if roles:
@@ -48,9 +51,10 @@ def members(host: str = "", key: str = "", roles: str = "", stack: str = "") -> 
             for machine in spec.hosts.machines
         )
     named = parse(host, key=key, roles=roles)
-    spec = _spec(stack, named.address)
+    spec = _spec(stack, named.address, clients=clients)
     for machine in spec.hosts.machines:
-        if machine.address == named.address:  # what the command line says counts, the rest is the stack file's
+        if canonical(machine.address) == canonical(named.address):
+            # What the command line says counts, the rest is the stack file's.
             usual = Machine(address=named.address)
             said = {
                 name: value
@@ -61,7 +65,7 @@ def members(host: str = "", key: str = "", roles: str = "", stack: str = "") -> 
     return (Member(named, spec),)
 
 
-def _spec(stack: str, address: str = "") -> Deployment:
+def _spec(stack: str, address: str = "", *, clients: bool = False) -> Deployment:
     """Without a stack file the description's defaults, met by clients at the host's own name or IPv4 address.
 
     An IPv6 address is no name that the model has for an edge: then it is met on the host alone.
@@ -69,8 +73,14 @@ def _spec(stack: str, address: str = "") -> Deployment:
     try:
         if stack:
             return read_stack(STACKS / f"Pulumi.{stack}.yaml")
-        met = re.fullmatch(r"[a-z0-9.-]+", address) and address != "localhost"
-        edge = {"address": "0.0.0.0", "hostname": address} if met else {}  # noqa: S104
+        name = canonical(address)
+        public = re.fullmatch(r"[a-z0-9.-]+", name) and name != "localhost"
+        if clients and not public and name != "localhost" and ":" not in name:
+            raise Failure(
+                f"HOST = {address!r}: without STACK clients meet a host at its own name, which is of letters, digits, - and . "
+                "alone; say STACK=… of a description with edge.hostname, or HOST by its address"
+            )
+        edge = {"address": "0.0.0.0", "hostname": name} if public else {}  # noqa: S104
         return load({"topology": "compose", "edge": edge})
     except SpecError as error:
         raise Failure(f"stack {stack or 'compose'}:\n{error}") from None

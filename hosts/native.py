@@ -13,14 +13,20 @@ import msgspec
 
 from hosts import places
 from hosts.inventory import Member
+from hosts.target import canonical
 from stacks import edge, names, ports, stores
 from stacks.balancer import TEMPLATES, Balancer, Kind, Version, render
 from stacks.commands.failures import Failure
 from stacks.commands.findings import Finding
 from stacks.environment import SECRETS_DIR, clustered, variables
 from stacks.spec import Deployment
+from tuning.profile import Role
 
 _LOOPBACK: Final = "127.213.0.0/20"
+# What a host is for that has all of an install; monitoring is no part of it.
+_ROLES: Final[tuple[Role, ...]] = ("balancer", "gateway", "engine", "postgres", "redis")
+# A certificate of ours is made anew before it has fewer days left.
+RENEW_DAYS: Final = 30
 # How the fingerprint of what a gateway was started with is found in its environment.
 FINGERPRINT: Final = "RUNS_WITH"
 
@@ -44,6 +50,12 @@ def refuse(members: Sequence[Member]) -> None:
                 raise Failure(
                     f"{what}.store = {store}: a native install has the stores on its own host; leave {what}.store out"
                 )
+        if missing := [role for role in _ROLES if role not in member.machine.roles]:
+            raise Failure(
+                f"roles = {', '.join(member.machine.roles)}: a native install is one host with all roles, and "
+                f"{', '.join(missing)} would be on none; leave ROLES and hosts.machines[].roles out, "
+                "or set hosts.install: docker and deploy with `make up`"
+            )
 
 
 def findings(spec: Deployment, there: str) -> Iterator[Finding]:
@@ -52,7 +64,7 @@ def findings(spec: Deployment, there: str) -> Iterator[Finding]:
         yield Finding(
             "deployment", spec.name, there, "refused",
             f"A host serves one deployment: take another one, or write name: {there}. To make this one's what it has, its data "
-            f"and keys too, remove {places.DEPLOYMENT} there.",
+            f"and keys too, write {spec.name} into {places.DEPLOYMENT} there.",
         )  # fmt: skip
 
 
@@ -118,7 +130,8 @@ def balancer_file(spec: Deployment, version: Version) -> tuple[str, str]:
 
 def certificate_names(member: Member) -> tuple[str, ...]:
     """Whom a generated certificate is for: the name that clients use first."""
-    return tuple(dict.fromkeys((member.spec.edge.hostname, member.machine.address, "localhost", "127.0.0.1")))
+    wanted = (member.spec.edge.hostname, member.machine.address, "localhost", "127.0.0.1")
+    return tuple(dict.fromkeys(map(canonical, wanted)))
 
 
 def url(spec: Deployment) -> str:

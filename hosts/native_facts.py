@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import shlex
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from pyinfra.api import FactBase
 
 from hosts import native, places
+from hosts.target import canonical
 from stacks import names, ports
 
 _ASK: Final = (
@@ -76,10 +76,10 @@ class Older(FactBase[bool]):
 
     def command(self, unit: str, path: str) -> str:
         asked, written = shlex.quote(unit), shlex.quote(path)
-        # Both in microseconds: a run may be cut off in the second in which it began.
+        # Both in microseconds: a run may be cut off in the second in which it began. Some locales write them after a comma.
         show = f"systemctl show --timestamp=us+utc -p ActiveEnterTimestamp --value {asked}"
         return (
-            f"systemctl is-active -q {asked} || echo older; [ -e {written} ] && "
+            f"export LC_ALL=C; systemctl is-active -q {asked} || echo older; [ -e {written} ] && "
             f'[ "$(stat -c %.6Y {written} | tr -d .)" -gt "$(date -d "$({show})" +%s%6N)" ] && echo older || true'
         )
 
@@ -218,18 +218,25 @@ class Secrets(FactBase[dict[str, str]]):
 
 
 class Certificate(NamedTuple):
-    """`days` that it is still good for; negative: there is none."""
+    """`days` that it is still good for; negative: there is none. `matches` its key; `signed` by the authority beside it."""
 
     names: tuple[str, ...] = ()
     days: float = -1
+    matches: bool = False
+    signed: bool = False
 
 
 class CertificateState(FactBase[Certificate]):
-    """Of the balancer's certificate, whose key is beside it."""
+    """Of the balancer's certificate, whose key is beside it: three files, between which a run may have ended."""
 
     def command(self) -> str:
-        ask = f"openssl x509 -in {places.CERTIFICATE} -noout -enddate -ext subjectAltName"
-        return f"[ -s {places.CERTIFICATE_KEY} ] && {ask} 2>/dev/null || true"
+        certificate, key = places.CERTIFICATE, places.CERTIFICATE_KEY
+        of_key = f"openssl pkey -in {key} -passin pass: -pubout"
+        return (
+            f"[ -s {key} ] && {{ openssl x509 -in {certificate} -noout -enddate -ext subjectAltName; "
+            f'of=$(openssl x509 -in {certificate} -noout -pubkey) && [ "$of" = "$({of_key})" ] && echo matches; '
+            f"openssl verify -no_check_time -CAfile {places.AUTHORITY} {certificate} >&2 && echo signed; }} 2>/dev/null || true"
+        )
 
     def process(self, output: list[str]) -> Certificate:
         text = "\n".join(output)
@@ -237,11 +244,9 @@ class CertificateState(FactBase[Certificate]):
         if not end:
             return Certificate()
         ends = datetime.strptime(end[1], "%b %d %H:%M:%S %Y").replace(tzinfo=UTC)
-        found = tuple(
-            str(ipaddress.ip_address(name)) if kind == "IP Address" else name
-            for kind, name in re.findall(r"(DNS|IP Address):([^,\s]+)", text)
-        )
-        return Certificate(found, (ends - datetime.now(UTC)).total_seconds() / 86_400)
+        names = tuple(canonical(name) for name in re.findall(r"(?:DNS|IP Address):([^,\s]+)", text))
+        days = (ends - datetime.now(UTC)).total_seconds() / 86_400
+        return Certificate(names, days, "matches" in output, "signed" in output)
 
     @staticmethod
     def default() -> Certificate:

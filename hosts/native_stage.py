@@ -14,12 +14,14 @@ from pyinfra import host
 from pyinfra.api.operation import OperationMeta
 from pyinfra.operations import files, server, systemd
 
-from hosts import native, places, units
+from hosts import native, operations, places, units
 from hosts.bundle import Bundle
 from hosts.inventory import Member
 from hosts.native_facts import (
     BalancerState,
+    Certificate,
     CertificateState,
+    Deployed,
     EnabledUnits,
     NeedsReload,
     Older,
@@ -37,8 +39,6 @@ from stacks.commands import certificates
 from stacks.commands.failures import Failure
 from stacks.spec import Deployment
 
-# A certificate of ours is made anew before it has fewer days left.
-_RENEW_DAYS = 30
 _READY_SECONDS = 90
 _ON_HOST = Path(__file__).parent / "on_host"
 _SECRET = f"{places.USER}:{places.USER} 400 64"
@@ -68,8 +68,14 @@ def users(member: Member) -> None:
         )
     for path in (places.CONFIG, places.BALANCER, places.PROGRAM, places.RELEASES):
         files.directory(name=path, path=path, user="root", group="root", mode="755")
-    _file(places.DEPLOYMENT, f"{member.spec.name}\n")
+    whose(member)
     files.directory(name=places.UPLOADS, path=places.UPLOADS, user="root", group="root", mode="700")
+
+
+def whose(member: Member) -> None:
+    """On the disk itself: without it the database that is made next would be taken for somebody else's."""
+    have = f"{host.get_fact(Deployed)}\n"
+    operations.file_kept(name=places.DEPLOYMENT, path=places.DEPLOYMENT, text=f"{member.spec.name}\n", have=have)
 
 
 def stores(member: Member) -> None:
@@ -149,21 +155,31 @@ def secrets(member: Member, release: str, provided: Provided | None) -> None:
     have = host.get_fact(CertificateState)
     wanted = native.certificate_names(member)
     if member.spec.edge.tls.source == "provided":
-        _check_provided(member, have.names)
-    elif have.days < _RENEW_DAYS or not set(wanted) <= set(have.names):
+        _check_provided(member, have)
+    elif not _good(have, wanted):
         told = " ".join(map(shlex.quote, (places.BALANCER, places.BALANCER_USER, member.spec.name, *wanted)))
         server.shell(
             name="certificate", commands=[f"cd {folder} && tools/bin/python -B -m hosts.on_host.certificate {told}"]
         )
 
 
-def _check_provided(member: Member, there: tuple[str, ...]) -> None:
+def _good(have: Certificate, wanted: tuple[str, ...]) -> bool:
+    """Whether one of ours can stay."""
+    return have.matches and have.signed and have.days >= native.RENEW_DAYS and set(wanted) <= set(have.names)
+
+
+def _check_provided(member: Member, have: Certificate) -> None:
     hostname = member.spec.edge.hostname
-    if not certificates.covers(there, hostname):
+    if not certificates.covers(have.names, hostname):
         raise Failure(
             f"edge.tls.source = provided: {places.CERTIFICATE} with its key must be for {hostname}"
-            + (f", and is for {', '.join(there)}" if there else ", and there is none")
+            + (f", and is for {', '.join(have.names)}" if have.names else ", and there is none")
             + "; say TLS_CERTIFICATE=file TLS_KEY=file, or put them there"
+        )
+    if not have.matches:
+        raise Failure(
+            f"edge.tls.source = provided: {places.CERTIFICATE_KEY} must be the key of {places.CERTIFICATE}, and is another's; "
+            "say TLS_CERTIFICATE=file TLS_KEY=file, or put the right one there"
         )
 
 

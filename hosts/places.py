@@ -39,6 +39,10 @@ REDIS_MAIN: Final = "/etc/redis/redis.conf"
 REDIS_OURS: Final = "/etc/redis/veloz.conf"
 
 
+# Of which each gateway's is made.
+GATEWAY_UNITS: Final = "veloz-gateway@.service"
+
+
 def gateway_unit(replica: int) -> str:
     """Replicas are counted from 1."""
     return f"veloz-gateway@{replica}.service"

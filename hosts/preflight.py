@@ -13,6 +13,7 @@ SYSTEMS: Final = {("debian", "12"), ("debian", "13"), ("ubuntu", "22.04"), ("ubu
 _KERNEL: Final = (5, 10)
 _CLOCK_NOTE: Final = 0.5  # seconds; below that a round trip and a busy machine explain it
 _CLOCK_REFUSED: Final = 60.0
+_EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "::", "*"})  # noqa: S104 - as `ss` spells it
 _DISK_MIB: Final = 256  # of /var, for packages and a snapshot; what an installation needs is asked by that
 
 
@@ -61,3 +62,20 @@ def _port(look: Look, port: int, ours: Sequence[str]) -> Finding:
     have = f"held by {', '.join(strangers or sorted(holders))}" if holders else "free"
     return Finding(f"port {port}", "free", have, "refused" if strangers else "ok",
                    f"See who has it: ss -ltnp 'sport = :{port}'.")  # fmt: skip
+
+
+def own_addresses(look: Look, port: int, addresses: Sequence[str], ours: Sequence[str] = ()) -> Finding:
+    """A port that is bound to these addresses alone: whoever has it at another one is in nobody's way.
+
+    At all addresses it can only be a stranger's, whatever its name.
+    """
+    held = [
+        f"{one.process or 'a process'} at {one.address}"
+        for one in look.listeners
+        if (one.protocol, one.port) == ("tcp", port)
+        and (one.address in _EVERY_ADDRESS or (one.address in addresses and one.process not in ours))
+    ]
+    where = addresses[0] if len(addresses) == 1 else f"{addresses[0]} … {addresses[-1]}"
+    return Finding(f"port {port} of {where}", "free", f"held by {', '.join(held)}" if held else "free or ours",
+                   "refused" if held else "ok",
+                   f"It is for gateways: see who has it (ss -ltnp 'sport = :{port}'), and give that another port.")  # fmt: skip

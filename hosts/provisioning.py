@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 from typing import Any, Final
 
-from hosts import cores, docker_stage, firewalling, native, native_install, offered, places, preflight, tuning_commands
+from hosts import (
+    cores,
+    docker_stage,
+    firewalling,
+    native,
+    native_install,
+    native_stores,
+    offered,
+    places,
+    preflight,
+    tuning_commands,
+)
 from hosts.bundle import bundle
-from hosts.facts.look import LookAround
+from hosts.facts.look import Look, LookAround
 from hosts.inventory import Member
 from hosts.native_facts import Deployed, Units
+from hosts.native_stores import StoresFact
 from hosts.offered import OfferedFact
 from hosts.session import Session
 from hosts.stages import go_through
@@ -21,6 +34,7 @@ from stacks.commands.output import Output
 # Whose ports a host may have in use already: our own, from a run before.
 _OURS: Final = {"native": ("nginx", "haproxy"), "docker": ("docker-proxy", "dockerd")}
 _UNITS: Final = {"native": places.BALANCER_UNIT, "docker": "docker.service"}
+_GATEWAY: Final = PurePosixPath(places.PYTHON).name
 _DISK_MIB: Final = 3072  # packages, the compiler among them, three releases, and a database to begin with
 
 
@@ -47,14 +61,19 @@ def _findings(member: Member) -> list[Finding]:
         *preflight.findings(look, time.time(), wanted, ours),
         Finding("room to install", f"{_DISK_MIB} MiB free", f"{look.free_mib} MiB", "ok" if room else "refused",
                 "Make room below /var and /opt."),
-        *(_of_native(member, session, (look.system, look.version)) if kind == "native" else ()),
+        *(_of_native(member, session, look) if kind == "native" else ()),
     ]  # fmt: skip
 
 
-def _of_native(member: Member, session: Session, system: tuple[str, str]) -> Iterator[Finding]:
-    """`system`: its ID and VERSION_ID."""
-    yield from offered.findings(session.fact(OfferedFact), system, edge.kind(member.spec))
-    yield from native.findings(member.spec, session.fact(Deployed))
+def _of_native(member: Member, session: Session, look: Look) -> Iterator[Finding]:
+    gateways = [native.gateway_address(member.spec, n + 1) for n in range(member.spec.gateways.replicas)]
+    ours = (_GATEWAY,) if session.fact(Units, pattern=places.GATEWAY_UNITS) else ()
+    yield preflight.own_addresses(look, ports.GATEWAY, gateways, ours)
+    yield from offered.findings(session.fact(OfferedFact), (look.system, look.version), edge.kind(member.spec))
+    deployed = session.fact(Deployed)
+    yield from native.findings(member.spec, deployed)
+    if not deployed:
+        yield from native_stores.findings(session.fact(StoresFact))
 
 
 def _one(member: Member, output: Output, *, dry: bool) -> dict[str, Any]:

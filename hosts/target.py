@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from pathlib import Path
 
@@ -49,3 +50,11 @@ def parse_roles(text: str) -> tuple[Role, ...]:
     if unknown := [name for name in named if name not in ROLES]:
         raise Failure(f"ROLES = {text!r}: there is no role {', '.join(unknown)}; choose from {', '.join(ROLES)}")
     return tuple(role for role in ROLES if role in named) or ROLES
+
+
+def canonical(name: str) -> str:
+    """A name or an address in the one form in which it can be compared."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name.lower()

@@ -12,9 +12,10 @@ from pyinfra.api.host import Host
 from hosts import cores, native, places, units
 from hosts.facts import sections
 from hosts.inventory import Member
-from hosts.native_facts import Releases
+from hosts.native_facts import Certificate, CertificateState, Releases
 from hosts.session import Session
 from hosts.units import Cpus
+from stacks.commands import certificates
 from stacks.commands.failures import Failure
 from tuning.verdict import Row, Verdict
 
@@ -54,6 +55,8 @@ def judge(member: Member, cpus: Cpus, said: Mapping[str, list[str]]) -> tuple[Ro
             found.append(_row(f"{unit}: CPUs (taskset)", cpus.gateway, _first(said, f"cpus {unit}")))
     found += _engines(spec.gateways.replicas, cpus, said)
     found += _files(said)
+    if spec.encrypted:
+        found += _certificate(member, CertificateState().process(said.get("certificate", [])))
     listening = " ".join(sorted(said.get("listening", [])))
     found.append(_row("listening on the network besides SSH", _ports(member), listening))
     return tuple(found)
@@ -83,6 +86,7 @@ def _commands(every: list[str]) -> dict[str, str]:
     found["limits"] = "awk '/^Max open files/ {print $5}' /proc/1/limits"
     paths = f"{places.API_KEY} {places.CLUSTER_SECRET} {places.CERTIFICATE_KEY}"
     found["files"] = f"stat -c '%n %U %a' {paths}"
+    found["certificate"] = CertificateState().command()  # by openssl, which made none of it
     found["listening"] = (
         'ss -Hltnp | awk \'$4 !~ /^(127\\.|\\[::1\\])/ && !/"sshd"|"systemd"/ {sub(/.*:/, "", $4); print $4}\' | sort -u'
     )
@@ -151,6 +155,29 @@ def _files(said: Mapping[str, list[str]]) -> Iterator[Row]:
         yield _row(
             f"{places.CERTIFICATE_KEY}: owner, mode", f"{places.BALANCER_USER} 400", have[places.CERTIFICATE_KEY]
         )
+
+
+def _certificate(member: Member, have: Certificate) -> Iterator[Row]:
+    """Of one that is not there, or that openssl cannot read, all is missing."""
+    hostname, generated = member.spec.edge.hostname, member.spec.edge.tls.source == "generated"
+    there = have != Certificate()
+    names = ", ".join(have.names)
+    if generated:
+        wanted = native.certificate_names(member)
+        covered, least = set(wanted) <= set(have.names), native.RENEW_DAYS
+    else:
+        wanted = (hostname,)
+        covered, least = certificates.covers(have.names, hostname), 0
+    rows = [
+        ("key", "its own", "its own" if have.matches else "another's", have.matches),
+        ("names", ", ".join(wanted), names, covered),
+        ("days left", f"more than {least}", f"{have.days:.0f}", have.days > least),
+    ]
+    if generated:
+        rows.append(("authority", places.AUTHORITY, places.AUTHORITY if have.signed else "another", have.signed))
+    for what, want, said, good in rows:
+        row = _row(f"{places.CERTIFICATE}: {what} (openssl)", want, said if there else "")
+        yield msgspec.structs.replace(row, verdict="ok") if there and good else row
 
 
 def _ports(member: Member) -> str:

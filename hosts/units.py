@@ -64,7 +64,7 @@ def units(spec: Deployment, cpus: Cpus) -> dict[str, str]:
         "open_files": spec.limits.open_files,
     }
     return {
-        "veloz-gateway@.service": _rendered("veloz-gateway@.service", gateway),
+        places.GATEWAY_UNITS: _rendered(places.GATEWAY_UNITS, gateway),
         places.BALANCER_UNIT: _rendered(places.BALANCER_UNIT, balancer),
         places.TARGET: _rendered(places.TARGET, {}),
     }
@@ -77,7 +77,7 @@ def watchdog_seconds(spec: Deployment) -> int:
 
 def gateway_files(spec: Deployment, cpus: Cpus, release: str) -> dict[int, str]:
     """Replica → text of its environment file, which ends with a fingerprint of all that it is started with."""
-    unit = units(spec, cpus)["veloz-gateway@.service"]
+    unit = units(spec, cpus)[places.GATEWAY_UNITS]
     found = {}
     for replica in range(1, spec.gateways.replicas + 1):
         told = native.environment(spec, replica, cpus.engine(replica))

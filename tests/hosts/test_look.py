@@ -91,6 +91,31 @@ def test_a_port_is_free_ours_or_a_strangers() -> None:
     assert verdicts(GOOD, ports=(22,), ours=("sshd",))["port 22"] == "ok"
 
 
+OURS = ("127.213.0.3", "127.213.0.4")
+
+
+@pytest.mark.parametrize(
+    ("line", "ours", "have"),
+    [
+        ("tcp 127.213.0.4 nginx", (), "held by nginx at 127.213.0.4"),
+        ("tcp 127.213.0.4 python", (), "held by python at 127.213.0.4"),
+        ("tcp 127.213.0.4 python", ("python",), "free or ours"),
+        ("tcp 0.0.0.0 java", ("python",), "held by java at 0.0.0.0"),
+        ("tcp * python", ("python",), "held by python at *"),
+        ("tcp :: ", (), "held by a process at ::"),
+        ("tcp 127.0.0.1 java", (), "free or ours"),
+        ("tcp 192.0.2.7 java", (), "free or ours"),
+        ("udp 0.0.0.0 java", (), "free or ours"),
+    ],
+)
+def test_a_port_of_addresses_of_its_own_is_held_there_or_at_all(line: str, ours: tuple[str, ...], have: str) -> None:
+    protocol, address, process = line.split(" ")
+    seen = GOOD._replace(listeners=(Listener(protocol, address, 8080, process), Listener("tcp", "0.0.0.0", 80, "x")))  # noqa: S104
+    found = preflight.own_addresses(seen, 8080, OURS, ours)
+    assert (found.what, found.have) == ("port 8080 of 127.213.0.3 … 127.213.0.4", have)
+    assert found.verdict == ("refused" if have.startswith("held") else "ok")
+
+
 def test_a_refusal_names_value_rule_and_remedy() -> None:
     with pytest.raises(Failure, match=r"disk: wanted 256 MiB free, have 100 MiB\. Make room"):
         show(list(preflight.findings(GOOD._replace(free_mib=100), 1000.3)), Output(machine=True))

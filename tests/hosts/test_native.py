@@ -14,12 +14,14 @@ from app.settings import load as load_settings
 from hosts import native
 from hosts.inventory import Member
 from stacks import ports
+from stacks.commands import certificates
 from stacks.commands.failures import Failure
 from stacks.commands.findings import show
 from stacks.commands.output import Output
 from stacks.document import load
 from stacks.machines import Machine
 from stacks.spec import Deployment
+from tuning.profile import Role
 
 EDGE = {"address": "0.0.0.0", "hostname": "trade.example.com"}  # noqa: S104 - a description, nothing listens
 
@@ -104,6 +106,17 @@ def test_a_certificate_is_for_the_names_clients_use() -> None:
 
 
 @pytest.mark.parametrize(
+    ("address", "name"),
+    [("2001:DB8::7", "2001:db8::7"), ("2001:db8:0::7", "2001:db8::7"), ("DB1.example.com", "db1.example.com")],
+)
+def test_a_certificate_of_one_run_is_good_in_the_next_however_the_host_is_written(address: str, name: str) -> None:
+    one = member(address)
+    assert native.certificate_names(one)[1] == name
+    made = certificates.generate("test", native.certificate_names(one))
+    assert set(native.certificate_names(one)) <= set(certificates.read(made.certificate).names)
+
+
+@pytest.mark.parametrize(
     ("members", "why"),
     [
         ([member("192.0.2.7"), member("192.0.2.8")], "192.0.2.7, 192.0.2.8: a native install is one host with all roles"),
@@ -116,9 +129,29 @@ def test_what_cannot_be_native_is_refused(members: list[Member], why: str) -> No
         native.refuse(members)
 
 
+@pytest.mark.parametrize(
+    ("roles", "missing"),
+    [
+        (("gateway", "engine"), "balancer, postgres, redis"),
+        (("balancer", "gateway", "engine", "postgres", "monitoring"), "redis"),
+    ],
+)
+def test_a_host_that_is_not_for_all_of_it_is_refused(roles: tuple[Role, ...], missing: str) -> None:
+    part = Member(Machine(address="192.0.2.7", roles=roles), spec())
+    with pytest.raises(Failure, match=rf"roles = {', '.join(roles)}: .* and {missing} would be on none; leave ROLES"):
+        native.refuse([part])
+
+
+def test_all_roles_with_or_without_monitoring_will_do() -> None:
+    native.refuse([member()])
+    native.refuse([Member(Machine(address="a", roles=("balancer", "gateway", "engine", "postgres", "redis")), spec())])
+
+
 def test_a_host_of_another_deployment_is_refused() -> None:
     desk = spec(name="desk")
     assert list(native.findings(desk, "")) == []
     assert list(native.findings(desk, "desk")) == []
-    with pytest.raises(Failure, match=r"wanted desk, have fund\. A host serves one.*name: fund.*/etc/veloz/deployment"):
+    with pytest.raises(
+        Failure, match=r"wanted desk, have fund\. A host serves one.*name: fund.*write desk into /etc/veloz/deployment"
+    ):
         show(list(native.findings(desk, "fund")), Output(machine=True))

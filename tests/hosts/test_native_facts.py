@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hosts import places
 from hosts.native_facts import (
     Certificate,
     CertificateState,
@@ -20,6 +21,7 @@ from hosts.native_facts import (
     Secrets,
     Version,
 )
+from stacks.commands.certificates import generate
 
 
 def test_a_cluster_and_what_is_in_it() -> None:
@@ -62,7 +64,12 @@ def test_a_unit_that_is_down_or_has_not_read_a_file_is_older(
 ) -> None:
     systemctl = tmp_path / "systemctl"
     systemctl.write_text(f"#!/bin/sh\ncase $1 in is-active) exit {active} ;; *) echo '{entered}' ;; esac\n")
-    systemctl.chmod(0o755)
+    stat = tmp_path / "stat"  # of a host whose locale has a decimal comma
+    stat.write_text(
+        '#!/bin/sh\nsaid=$(/usr/bin/stat "$@")\n[ "$LC_ALL" = C ] && echo "$said" || echo "$said" | tr . ,\n'
+    )
+    for program in (systemctl, stat):
+        program.chmod(0o755)
     file = tmp_path / "file"
     file.touch()
     os.utime(file, ns=(0, int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * 10**9 + 700_000_000))
@@ -118,6 +125,37 @@ def test_a_certificate_says_for_whom_and_how_long() -> None:
     assert found.names == ("trade.example.com", "192.0.2.7", "localhost")
     assert 40 <= found.days < 41
     assert CertificateState().process([]) == Certificate()
+
+
+MADE = {which: generate("test", ["trade.example.com", "2001:db8::7"]) for which in ("one", "two")}
+NAMES = ("trade.example.com", "2001:db8::7")
+
+
+@pytest.mark.parametrize(
+    ("whose", "names", "matches", "signed"),
+    [
+        ({"ca.crt": "one", "tls.key": "one", "tls.crt": "one"}, NAMES, True, True),
+        ({"ca.crt": "two", "tls.key": "one", "tls.crt": "one"}, NAMES, True, False),  # in the order of their writing
+        ({"ca.crt": "two", "tls.key": "two", "tls.crt": "one"}, NAMES, False, False),
+        ({"ca.crt": "one", "tls.key": "two", "tls.crt": "one"}, NAMES, False, True),
+        ({"tls.key": "one", "tls.crt": "one"}, NAMES, True, False),
+        ({"ca.crt": "one", "tls.key": "nonsense", "tls.crt": "one"}, NAMES, False, True),
+        ({"ca.crt": "one", "tls.key": "one", "tls.crt": "nonsense"}, (), False, False),
+        ({"ca.crt": "one", "tls.key": "one"}, (), False, False),
+        ({"ca.crt": "one", "tls.crt": "one"}, (), False, False),
+    ],
+)
+def test_a_certificate_its_key_and_its_authority_belong_together(
+    tmp_path: Path, whose: dict[str, str], names: tuple[str, ...], *, matches: bool, signed: bool
+) -> None:
+    texts = {"ca.crt": "authority", "tls.key": "key", "tls.crt": "certificate"}
+    for name, which in whose.items():
+        (tmp_path / name).write_text(getattr(MADE[which], texts[name]) if which in MADE else which)
+    command = CertificateState().command().replace(places.BALANCER, str(tmp_path))
+    said = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True, timeout=30)
+    assert said.stderr == ""
+    found = CertificateState().process(said.stdout.splitlines())
+    assert (found.names, found.matches, found.signed) == (names, matches, signed)
 
 
 def test_secrets_are_known_by_owner_mode_and_size() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from hosts.inventory import Member
@@ -15,6 +17,7 @@ MEMBER = Member(
     load({"topology": "compose", "gateways": {"replicas": 1}, "edge": {"address": "0.0.0.0", "hostname": "x.example"}}),  # noqa: S104
 )
 CPUS = Cpus("1", ("2-3",))
+NAMES = "    DNS:x.example, IP Address:192.0.2.7, DNS:localhost, IP Address:127.0.0.1"
 GATEWAY, BALANCER = "veloz-gateway@1.service", "veloz-balancer.service"
 
 
@@ -41,8 +44,14 @@ def good() -> dict[str, list[str]]:
             "/etc/veloz/cluster_secret veloz 400",
             "/etc/veloz/balancer/tls.key veloz-balancer 400",
         ],
+        "certificate": [ends(90), NAMES, "matches", "signed"],
         "listening": ["443", "80"],
     }
+
+
+def ends(days: int) -> str:
+    """As openssl writes it."""
+    return f"notAfter={datetime.now(UTC) + timedelta(days=days, hours=1):%b %d %H:%M:%S %Y} GMT"
 
 
 def test_what_is_as_described_is_ok() -> None:
@@ -94,3 +103,49 @@ def test_without_cores_of_its_own_there_is_one_engine() -> None:
     found = {row.what: row.verdict for row in judge(MEMBER, Cpus(), good())}
     assert found[f"{GATEWAY}: engines"] == "ok"
     assert f"{GATEWAY}: CPUs (taskset)" not in found
+
+
+def of_certificate(said: list[str], source: str = "generated") -> dict[str, str]:
+    edge = {"address": "0.0.0.0", "hostname": "x.example", "tls": {"source": source}}  # noqa: S104
+    member = Member(MEMBER.machine, load({"topology": "compose", "gateways": {"replicas": 1}, "edge": edge}))
+    rows = judge(member, CPUS, good() | {"certificate": said})
+    start = "/etc/veloz/balancer/tls.crt: "
+    return {row.what.removeprefix(start).removesuffix(" (openssl)"): row.verdict for row in rows if start in row.what}
+
+
+@pytest.mark.parametrize(
+    ("said", "bad"),
+    [
+        ([ends(90), NAMES, "matches", "signed"], set()),
+        ([ends(90), NAMES, "signed"], {"key"}),
+        ([ends(90), NAMES, "matches"], {"authority"}),
+        ([ends(90), NAMES.replace("x.ex", "y.ex"), "matches", "signed"], {"names"}),
+        ([ends(29), NAMES, "matches", "signed"], {"days left"}),
+        ([ends(-2), NAMES, "matches", "signed"], {"days left"}),
+    ],
+)
+def test_a_certificate_of_ours(said: list[str], bad: set[str]) -> None:
+    found = of_certificate(said)
+    assert {what for what, verdict in found.items() if verdict == "differs"} == bad
+    assert set(found.values()) <= {"ok", "differs"}
+    assert set(of_certificate([]).values()) == {"missing"}
+
+
+@pytest.mark.parametrize(
+    ("said", "bad"),
+    [
+        ([ends(3), "    DNS:*.example", "matches"], set()),
+        ([ends(3), "    DNS:*.x.example", "matches"], {"names"}),
+        ([ends(3), "    DNS:X.example", "matches"], set()),
+        ([ends(-1), "    DNS:x.example"], {"key", "days left"}),
+    ],
+)
+def test_a_provided_certificate_is_for_the_hostname_alone(said: list[str], bad: set[str]) -> None:
+    found = of_certificate(said, "provided")
+    assert set(found) == {"key", "names", "days left"}
+    assert {what for what, verdict in found.items() if verdict != "ok"} == bad
+
+
+def test_without_tls_there_is_no_row_of_a_certificate() -> None:
+    plain = Member(MEMBER.machine, load({"topology": "compose", "edge": {"tls": {"source": "none"}}}))
+    assert not any("tls.crt" in row.what for row in judge(plain, CPUS, good()))
