@@ -14,7 +14,7 @@ import msgspec
 from hosts import places
 from hosts.inventory import Member
 from hosts.target import canonical
-from stacks import edge, names, ports, stores
+from stacks import edge, names, ports, reach, stores
 from stacks.balancer import TEMPLATES, Balancer, Kind, Version, render
 from stacks.commands.failures import Failure
 from stacks.commands.findings import Finding
@@ -25,6 +25,7 @@ from tuning.profile import Role
 _LOOPBACK: Final = "127.213.0.0/20"
 # What a host is for that has all of an install; monitoring is no part of it.
 _ROLES: Final[tuple[Role, ...]] = ("balancer", "gateway", "engine", "postgres", "redis")
+_TAKEN: Final = {ports.GATEWAY: "gateways", ports.BALANCER_HEALTH: "the balancer's own health"}
 # A certificate of ours is made anew before it has fewer days left.
 RENEW_DAYS: Final = 30
 # How the fingerprint of what a gateway was started with is found in its environment.
@@ -49,6 +50,11 @@ def refuse(members: Sequence[Member]) -> None:
             if store != "deployed":
                 raise Failure(
                     f"{what}.store = {store}: a native install has the stores on its own host; leave {what}.store out"
+                )
+        for name, port, _ in reach.published(spec):
+            if port in _TAKEN:
+                raise Failure(
+                    f"edge.{name}_port = {port}: on a host that port is for {_TAKEN[port]}; choose another one"
                 )
         if missing := [role for role in _ROLES if role not in member.machine.roles]:
             raise Failure(

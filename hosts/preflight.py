@@ -32,7 +32,7 @@ def findings(look: Look, now: float, ports: Sequence[int] = (), ours: Sequence[s
         yield Finding("machine", "a host of its own", "a host of its own")
     yield Finding("python3", "any, for the measurement", look.python or "none", "ok" if look.python else "note",
                   "Without it latency is not measured: apt install python3.")  # fmt: skip
-    yield from (_port(look, port, ours) for port in ports)
+    yield from (held(look, port, ours) for port in ports)
 
 
 def _system(look: Look) -> Iterator[Finding]:
@@ -56,7 +56,8 @@ def _clock(look: Look, now: float) -> Finding:
                    "One of the two is wrong: look at `timedatectl` on both.")  # fmt: skip
 
 
-def _port(look: Look, port: int, ours: Sequence[str]) -> Finding:
+def held(look: Look, port: int, ours: Sequence[str]) -> Finding:
+    """Whether a port is free, or has one of `ours`."""
     holders = {one.process or "a process" for one in look.listeners if one.port == port}
     strangers = sorted(holders - set(ours))
     have = f"held by {', '.join(strangers or sorted(holders))}" if holders else "free"

@@ -35,6 +35,7 @@ from stacks.commands.output import Output
 _OURS: Final = {"native": ("nginx", "haproxy"), "docker": ("docker-proxy", "dockerd")}
 _UNITS: Final = {"native": places.BALANCER_UNIT, "docker": "docker.service"}
 _GATEWAY: Final = PurePosixPath(places.PYTHON).name
+_STORES: Final = {ports.POSTGRES: "postgres", ports.REDIS: "redis-server"}
 _DISK_MIB: Final = 3072  # packages, the compiler among them, three releases, and a database to begin with
 
 
@@ -73,6 +74,9 @@ def _of_native(member: Member, session: Session, look: Look) -> Iterator[Finding
     deployed = session.fact(Deployed)
     yield from native.findings(member.spec, deployed)
     if not deployed:
+        # Where another program has its port, a store's package makes its cluster at another one, or does not start.
+        for port, process in _STORES.items():
+            yield preflight.held(look, port, (process,))
         yield from native_stores.findings(session.fact(StoresFact))
 
 

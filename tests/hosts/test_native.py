@@ -121,6 +121,7 @@ def test_a_certificate_of_one_run_is_good_in_the_next_however_the_host_is_writte
     [
         ([member("192.0.2.7"), member("192.0.2.8")], "192.0.2.7, 192.0.2.8: a native install is one host with all roles"),
         ([member(postgres={"store": "external", "host": "db"})], "postgres.store = external: a native install has"),
+        ([member(edge={"http_port": ports.GATEWAY})], f"edge.http_port = {ports.GATEWAY}: on a host that port is for gateways"),
         ([Member(Machine(address="a"), load({"topology": "single"}))], "topology = single: a native install is made from"),
     ],
 )  # fmt: skip

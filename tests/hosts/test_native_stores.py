@@ -121,6 +121,16 @@ def test_the_port_of_the_gateways_is_free_or_has_one_of_ours() -> None:
         assert refused.startswith("port 8080 of 127.213.")
 
 
+@pytest.mark.parametrize(
+    ("port", "process", "refused"),
+    [(5432, "docker-proxy", {"port 5432"}), (5432, "postgres", set()), (6379, "keydb", {"port 6379"})],
+)
+def test_a_port_of_a_store_is_free_or_has_that_store(port: int, process: str, refused: set[str]) -> None:
+    listener = Listener("tcp", "127.0.0.1", port, process)
+    assert of_native("", FRESH, "", listener) == refused
+    assert of_native("veloz", FRESH, "", listener) == set()
+
+
 def test_stores_are_asked_where_there_is_no_deployment_of_ours_and_never_where_there_is() -> None:
     theirs = FRESH | {"postgres": ["answers|", "database|shop"], "tcp": ["# Keyspace", "db0:keys=1"]}
     assert of_native("", FRESH) == set()
