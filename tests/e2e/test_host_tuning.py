@@ -156,15 +156,15 @@ def test_no_value_is_lowered_silently(host: BareHost, untouched: dict[str, str],
 
 def test_what_somebody_set_since_is_kept_or_said_to_be_lowered(host: BareHost, untouched: dict[str, str]) -> None:
     hosts(host, "tune")
-    low, middle, _ = host.ssh("sysctl -n net.ipv4.tcp_rmem").split()
-    host.ssh(f"sysctl -q -w net.ipv4.tcp_rmem='{low} {middle} 99999999' net.ipv4.tcp_keepalive_time=600")
+    low, middle, _ = host.ssh("sysctl -n net.ipv4.tcp_wmem").split()
+    host.ssh(f"sysctl -q -w net.ipv4.tcp_wmem='{low} {middle} 99999999' net.ipv4.tcp_keepalive_time=600")
     done = hosts(host, "tune")
     assert done.status == 0, done.words
     assert [(one["what"], one["from"], one["to"]) for one in done.host["lowered"]] == [
         ("net.ipv4.tcp_keepalive_time", "600", "60")
     ]
     assert "net.ipv4.tcp_keepalive_time: lowered from 600 to 60" in done.words
-    assert host.ssh("sysctl -n net.ipv4.tcp_rmem").split()[2] == "99999999"
+    assert host.ssh("sysctl -n net.ipv4.tcp_wmem").split()[2] == "99999999"
     assert bad(verify(host)) == {}
     assert hosts(host, "tune").host["changed"] == []
     hosts(host, "untune")
