@@ -51,7 +51,9 @@ def untouched(host: BareHost, pristine: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.fixture
-def tuned(host: BareHost) -> Done:
+def tuned(host: BareHost, pristine: dict[str, str]) -> Done:
+    """After it was looked at as it is before anything of ours."""
+    assert pristine
     hosts(host, "tune")
     done = verify(host)
     assert bad(done) == {}, done.words
