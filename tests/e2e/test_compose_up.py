@@ -9,6 +9,7 @@ import random
 import re
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -314,7 +315,8 @@ async def test_old_workers_end_though_a_stream_is_open(deployed: Deployed, figur
     figure("old workers gone after, s", time.monotonic() - started)
     assert len(after) <= len(before)
     assert workers - after, "no worker was replaced"
-    stream.kill()
+    with suppress(ProcessLookupError):  # its worker may have ended it
+        stream.kill()
     await stream.wait()
 
 
