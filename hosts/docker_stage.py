@@ -16,6 +16,7 @@ from pyinfra.operations import files, server, systemd
 
 from hosts import docker_daemon
 from hosts.docker_daemon import FILE, OURS, Merged
+from hosts.facts.started import newer
 from hosts.inventory import Member
 from hosts.packages import installed
 from hosts.places import STATE_DIR
@@ -36,10 +37,9 @@ class Engine(NamedTuple):
 
 class EngineFiles(FactBase[Engine]):
     def command(self) -> str:
-        since = '$(date -d "$(systemctl show -p ActiveEnterTimestamp --value docker.service)" +%s)'
         return (
             f"for f in {FILE} {OURS}; do echo '{_MARK}'$f; cat $f 2>/dev/null; echo; done; echo '{_MARK}older'; "
-            f"[ -e {FILE} ] && [ $(stat -c %Y {FILE}) -gt {since} ] && echo yes || true"
+            f"[ -e {FILE} ] && {newer(FILE, 'docker.service')} && echo yes || true"
         )
 
     def process(self, output: list[str]) -> Engine:

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from pyinfra.api import FactBase
 
 from hosts import native, places
+from hosts.facts.started import newer
 from hosts.target import canonical
 from stacks import names, ports
 
@@ -76,12 +77,7 @@ class Older(FactBase[bool]):
 
     def command(self, unit: str, path: str) -> str:
         asked, written = shlex.quote(unit), shlex.quote(path)
-        # Both in microseconds: a run may be cut off in the second in which it began. Some locales write them after a comma.
-        show = f"systemctl show --timestamp=us+utc -p ActiveEnterTimestamp --value {asked}"
-        return (
-            f"export LC_ALL=C; systemctl is-active -q {asked} || echo older; [ -e {written} ] && "
-            f'[ "$(stat -c %.6Y {written} | tr -d .)" -gt "$(date -d "$({show})" +%s%6N)" ] && echo older || true'
-        )
+        return f"systemctl is-active -q {asked} || echo older; [ -e {written} ] && {newer(path, unit)} && echo older || true"
 
     def process(self, output: list[str]) -> bool:
         return "older" in output
@@ -180,10 +176,9 @@ class BalancerState(Text):
     def command(self) -> str:
         unit = f"{places.UNITS}/{places.BALANCER_UNIT}"
         active = f"systemctl is-active -q {places.BALANCER_UNIT}"
-        started = f'$(date -d "$(systemctl show -p ActiveEnterTimestamp --value {places.BALANCER_UNIT})" +%s)'
         digest = f"$(cat {places.BALANCER}/* | sha256sum)"
         return (
-            f"if ! {active}; then echo absent; elif [ $(stat -c %Y {unit}) -gt {started} ]; then echo stale; "
+            f"if ! {active}; then echo absent; elif {newer(unit, places.BALANCER_UNIT)}; then echo stale; "
             f'elif [ "{digest}" = "$(cat {places.LOADED})" ]; then echo current; else echo changed; fi'
         )
 
