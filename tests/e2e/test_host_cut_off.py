@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import subprocess
 import time
 from collections.abc import Iterator
-from functools import partial
 
 import pytest
 
-from hosts import native_stage
-from hosts.inventory import Member
-from hosts.stages import Stage, go_through
-from stacks.commands.output import Output
-from stacks.document import load
 from tests.e2e.bare_host import BareHost, Making, bare_host
 from tests.e2e.host_commands import cut_off, hosts
 from tests.e2e.host_values import machine_put_back
@@ -90,46 +83,3 @@ def test_a_host_that_loses_power_goes_on(host: BareHost, figure: Figure) -> None
         past = names
     ends_well(host)
     figure("losses of power", f"{len(losses)}: {', '.join(losses)}")
-
-
-STATES = {
-    "stopped": "systemctl stop $unit",
-    "killed": "systemctl kill -s KILL $unit; sleep 1",
-    "without checksums, stopped": "systemctl stop $unit; $off",
-    "without checksums, killed": (
-        "systemctl stop $unit; $off; systemctl start $unit; systemctl kill -s KILL $unit; sleep 1"
-    ),
-    "without checksums, masked": "systemctl stop $unit; $off; systemctl mask --runtime $unit",
-    "Redis stopped": "systemctl stop redis-server",
-}
-
-
-@pytest.mark.parametrize("state", STATES)
-def test_stores_are_brought_up_from_any_state(host_with_stores: BareHost, state: str) -> None:
-    version = host_with_stores.ssh("ls /usr/lib/postgresql").strip()
-    off = (
-        f"(cd /; runuser -u postgres -- /usr/lib/postgresql/{version}/bin/pg_checksums --disable "
-        f"-D /var/lib/postgresql/{version}/main)"
-    )
-    host_with_stores.ssh(STATES[state].replace("$off", off).replace("$unit", f"postgresql@{version}-main"))
-    assert stores(host_with_stores)
-    asked = "runuser -u postgres -- psql -AXtqc 'SHOW data_checksums'; redis-cli -s /run/redis/redis-server.sock ping"
-    said = host_with_stores.ssh(f"cd /; {asked}")
-    assert said.split() == ["on", "PONG"]
-    assert stores(host_with_stores) == []
-
-
-@pytest.fixture(scope="module")
-def host_with_stores(bare_host: Making) -> BareHost:
-    host = bare_host("native-stores")
-    assert stores(host)
-    return host
-
-
-def stores(host: BareHost) -> list[str]:
-    """What changed."""
-    member = Member(host.machine, load({"topology": "compose"}))
-    output = Output(machine=True)
-    output.console.file = io.StringIO()
-    every = (native_stage.packages, native_stage.users, native_stage.stores, native_stage.database)
-    return go_through(host.session, [Stage(one.__name__, partial(one, member)) for one in every], output, dry=False)

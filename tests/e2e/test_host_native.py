@@ -10,15 +10,14 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import pytest
 
-from hosts import native_install, native_stage, provisioning, unit_rows
+from hosts import native_install, provisioning, unit_rows
 from hosts.bundle import bundle
 from hosts.inventory import Member
-from hosts.stages import Stage, go_through
+from hosts.stages import go_through
 from hosts.units import Cpus
 from stacks.commands.failures import Failure
 from stacks.commands.output import Output
@@ -303,26 +302,3 @@ def test_a_deployment_of_another_name_leaves_the_host_as_it_is(provisioned: Prov
     with pytest.raises(Failure, match="deployment: wanted other, have veloz"):
         provisioning.provision((member,), output)
     assert host.ssh(listed) == before
-
-
-def test_stores_that_serve_somebody_are_left_as_they_are(bare_host: Making) -> None:
-    """Fresh ones pass, as a run leaves them that was cut off after its packages."""
-    host = bare_host("native-theirs")
-    member = Member(host.machine, load({"topology": "compose"}))
-    output = Output(machine=True)
-    output.console.file = io.StringIO()
-    go_through(host.session, [Stage("packages", partial(native_stage.packages, member))], output, dry=False)
-    fresh = hosts(host, "provision", "--dry-run")
-    assert fresh.status == 0, fresh.words
-    asked = "redis-cli -n 3 get cart; redis-cli config get appendonly; cd /; runuser -u postgres -- psql -XAtqc 'SHOW port' shop"
-    files = "find /etc /var/lib/veloz -type f -printf '%p %T@\\n' 2>/dev/null | sort"
-    host.ssh("cd /; runuser -u postgres -- createdb shop; redis-cli -n 3 set cart full")
-    before = host.ssh(f"{asked}; {files}")
-    refused = hosts(host, "provision")
-    assert refused.status != 0
-    assert "have database shop. A native install takes over the host's own PostgreSQL" in refused.document["error"]
-    assert "have 1 keys in database 3. A native install takes over the host's own Redis" in refused.document["error"]
-    assert host.ssh(f"{asked}; {files}") == before
-    host.ssh("cd /; runuser -u postgres -- dropdb shop; redis-cli flushall; redis-cli save")
-    moved = hosts(host, "provision", "--dry-run")
-    assert moved.status == 0, moved.words
