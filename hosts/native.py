@@ -28,6 +28,8 @@ _ROLES: Final[tuple[Role, ...]] = ("balancer", "gateway", "engine", "postgres", 
 _TAKEN: Final = {ports.GATEWAY: "gateways", ports.BALANCER_HEALTH: "the balancer's own health"}
 # A certificate of ours is made anew before it has fewer days left.
 RENEW_DAYS: Final = 30
+# What serves is ready by then, or the release before comes back.
+READY_SECONDS: Final = 90
 # How the fingerprint of what a gateway was started with is found in its environment.
 FINGERPRINT: Final = "RUNS_WITH"
 

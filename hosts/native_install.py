@@ -21,7 +21,6 @@ from stacks.commands.failures import Failure
 from stacks.commands.output import Output
 from stacks.commands.smoke import Edge, wait_ready
 
-_READY_SECONDS: Final = 90
 _LOOPBACK: Final = "127.0.0.1"
 
 
@@ -44,7 +43,7 @@ def prove(member: Member, session: Session, output: Output) -> list[list[Any]]:
     authority = places.AUTHORITY if spec.edge.tls.source == "generated" else "-"
     port = spec.edge.https_port if spec.encrypted else spec.edge.http_port
     inside = _LOOPBACK if spec.edge.address in {"0.0.0.0", "::"} else spec.edge.address  # noqa: S104
-    told = [native.url(spec), inside, str(port), authority, places.API_KEY, str(_READY_SECONDS)]
+    told = [native.url(spec), inside, str(port), authority, places.API_KEY, str(native.READY_SECONDS)]
     with output.step("an order through the balancer"):
         said = session.fact(Smoke, arguments=told)
         try:
@@ -60,5 +59,5 @@ def prove(member: Member, session: Session, output: Output) -> list[list[Any]]:
         return list(answer["steps"])
     edge = Edge(native.url(spec), member.machine.address, port, session.fact(Authority))
     with output.step(f"from here: {edge.url}") as progress:
-        waited = asyncio.run(wait_ready(edge, _READY_SECONDS, progress))
+        waited = asyncio.run(wait_ready(edge, native.READY_SECONDS, progress))
     return [*answer["steps"], ["from the controller", edge.url, waited]]

@@ -39,7 +39,6 @@ from stacks.commands import certificates
 from stacks.commands.failures import Failure
 from stacks.spec import Deployment
 
-_READY_SECONDS = 90
 _ON_HOST = Path(__file__).parent / "on_host"
 _SECRET = f"{places.USER}:{places.USER} 400 64"
 _MAKE_SECRET = "hosts/on_host/make_secret.sh"  # noqa: S105 - a program's name
@@ -232,7 +231,7 @@ def _roll(spec: Deployment, release: str, changed: list[int]) -> None:
     """Also where none runs: the release becomes the current one."""
     if not changed and host.get_fact(Releases)["current"] == release:
         return
-    told = " ".join([release, str(_READY_SECONDS), *(f"{n}={native.ready_url(spec, n)}" for n in changed)])
+    told = " ".join([release, str(native.READY_SECONDS), *(f"{n}={native.ready_url(spec, n)}" for n in changed)])
     server.shell(
         name=f"release {release} is current"
         + (f", gateways {', '.join(map(str, changed))} restarted" if changed else ""),

@@ -70,13 +70,13 @@ def own_addresses(look: Look, port: int, addresses: Sequence[str], ours: Sequenc
 
     At all addresses it can only be a stranger's, whatever its name.
     """
-    held = [
+    holders = [
         f"{one.process or 'a process'} at {one.address}"
         for one in look.listeners
         if (one.protocol, one.port) == ("tcp", port)
         and (one.address in _EVERY_ADDRESS or (one.address in addresses and one.process not in ours))
     ]
     where = addresses[0] if len(addresses) == 1 else f"{addresses[0]} … {addresses[-1]}"
-    return Finding(f"port {port} of {where}", "free", f"held by {', '.join(held)}" if held else "free or ours",
-                   "refused" if held else "ok",
+    return Finding(f"port {port} of {where}", "free", f"held by {', '.join(holders)}" if holders else "free or ours",
+                   "refused" if holders else "ok",
                    f"It is for gateways: see who has it (ss -ltnp 'sport = :{port}'), and give that another port.")  # fmt: skip

@@ -12,6 +12,7 @@ from hosts.facts import sections
 from hosts.facts.look import Listener, look
 from hosts.inventory import Member
 from hosts.native_stores import Stores, StoresFact, findings, holds_nothing, stores
+from stacks import ports
 from stacks.commands.failures import Failure
 from stacks.commands.findings import show
 from stacks.commands.output import Output
@@ -114,20 +115,20 @@ def of_native(deployed: str, said: dict[str, list[str]], units: str = "", *liste
 
 def test_the_port_of_the_gateways_is_free_or_has_one_of_ours() -> None:
     address = native.gateway_address(MEMBER.spec, 2)
-    here, all_of_it = (Listener("tcp", where, 8080, "python") for where in (address, "*"))
+    here, all_of_it = (Listener("tcp", where, ports.GATEWAY, "python") for where in (address, "*"))
     assert of_native("", FRESH, "veloz-gateway@.service enabled enabled", here) == set()
     for stranger in (here, all_of_it):
         [refused] = of_native("", FRESH, "", stranger)
-        assert refused.startswith("port 8080 of 127.213.")
+        assert refused.startswith(f"port {ports.GATEWAY} of 127.213.")
 
 
 @pytest.mark.parametrize(
     ("port", "process", "refused"),
-    [(5432, "docker-proxy", {"port 5432"}), (5432, "postgres", set()), (6379, "keydb", {"port 6379"})],
+    [(ports.POSTGRES, "docker-proxy", True), (ports.POSTGRES, "postgres", False), (ports.REDIS, "keydb", True)],
 )
-def test_a_port_of_a_store_is_free_or_has_that_store(port: int, process: str, refused: set[str]) -> None:
+def test_a_port_of_a_store_is_free_or_has_that_store(port: int, process: str, *, refused: bool) -> None:
     listener = Listener("tcp", "127.0.0.1", port, process)
-    assert of_native("", FRESH, "", listener) == refused
+    assert of_native("", FRESH, "", listener) == ({f"port {port}"} if refused else set())
     assert of_native("veloz", FRESH, "", listener) == set()
 
 

@@ -30,8 +30,7 @@ def test_files_come_whole_and_a_mask_as_an_empty_one(tmp_path: Path) -> None:
     assert found["kernel"]
 
 
-def test_a_machine_is_made_from_what_was_said() -> None:
-    said = """==veloz== kernel
+SAID = """==veloz== kernel
 6.1.0
 ==veloz== container
 none
@@ -71,7 +70,10 @@ irqbalance.service
 ==veloz== mounts
 /sys ro,nosuid
 /proc/sys rw"""
-    made = machine.machine(sections.split(said.splitlines()), {"/etc/x": None})
+
+
+def test_a_machine_is_made_from_what_was_said() -> None:
+    made = machine.machine(sections.split(SAID.splitlines()), {"/etc/x": None})
     assert (made.container, made.memory_kib, made.sysctls) == ("", 4096, {"vm.swappiness": "60"})
     assert made.modules == {"nf_conntrack", "loop"}
     assert made.huge_page_sizes == (2048, 1048576)
