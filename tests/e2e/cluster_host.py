@@ -16,6 +16,8 @@ class Pod(NamedTuple):
     address: str
     ready: bool
     restarts: int
+    identity: str
+    addresses: tuple[str, ...]  # the one above is the first; of a network of both families, the other is the second
 
 
 def kubectl(*arguments: str, given: str = "", seconds: float = 120) -> str:
@@ -44,7 +46,10 @@ def pods(namespace: str, role: str = "") -> list[Pod]:
             continue
         ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions", ()))
         restarts = sum(each["restartCount"] for each in status.get("containerStatuses", ()))
-        made.append(Pod(it["metadata"]["name"], of, status.get("podIP", ""), ready, restarts))
+        addresses = tuple(each["ip"] for each in status.get("podIPs", ()))
+        made.append(
+            Pod(it["metadata"]["name"], of, status.get("podIP", ""), ready, restarts, it["metadata"]["uid"], addresses)
+        )
     return sorted(made)
 
 
@@ -82,6 +87,16 @@ def process(pod: Pod) -> int:
     owned = [path for path in Path("/proc").glob("[0-9]*") if mark in _read(path / "environ").split(b"\0")]
     (first,) = [path for path in owned if b"gateway" in _read(path / "cmdline").split(b"\0")]
     return int(first.name)
+
+
+def any_process(pod: Pod) -> int:
+    """One of those that a pod has on this machine: all see the same network. Their control group bears its name."""
+    marks = [pod.identity.encode(), pod.identity.replace("-", "_").encode()]
+    for path in Path("/proc").glob("[0-9]*"):
+        groups = _read(path / "cgroup")
+        if any(mark in groups for mark in marks):
+            return int(path.name)
+    raise AssertionError(f"no process of pod {pod.name} is on this machine")
 
 
 def _read(path: Path) -> bytes:

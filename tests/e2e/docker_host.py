@@ -4,38 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
-LABEL = "io.veloz.deployment"
-_LISTEN = "0A"
-_CONNECT_SECONDS = 1.0
-_EVENT_SECONDS = 1.0
+from tests.e2e import network_of
 
-# Runs with the network of a container: tries all, prints those that were accepted.
-_TRY = """
-import asyncio, json, sys
-few = asyncio.Semaphore(200)
-async def one(host, port):
-    async with few:
-        return await tried(host, port)
-async def tried(host, port):
-    try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, port), float(sys.argv[1]))
-    except (OSError, asyncio.TimeoutError):
-        return None
-    writer.close()
-    return [host, port]
-async def main():
-    print(json.dumps([it for it in await asyncio.gather(*(one(h, p) for h, p in json.load(sys.stdin))) if it]))
-asyncio.run(main())
-"""
+LABEL = "io.veloz.deployment"
+_EVENT_SECONDS = 1.0
 
 
 class Ended(NamedTuple):
@@ -98,26 +77,15 @@ def addresses(name: str) -> dict[str, str]:
 
 
 def listening(name: str) -> set[int]:
-    """Ports that anything in the container listens on, IPv4 and IPv6, by the kernel's word."""
-    found = set()
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/{process(name)}/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == _LISTEN:
-                found.add(int(fields[1].rsplit(":", 1)[1], 16))
-    return found
+    return network_of.listening(process(name))
 
 
 def inside(name: str, command: Sequence[str], given: str = "") -> str:
-    """A program of this machine in the network of a container; needs root."""
-    whole = ["nsenter", "--target", str(process(name)), "--net", *command]
-    return subprocess.run(whole, input=given, capture_output=True, text=True, timeout=120, check=True).stdout
+    return network_of.inside(process(name), command, given)
 
 
 def reached(name: str, places: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
-    """The places that accept a connection from a container."""
-    told = inside(name, [sys.executable, "-I", "-c", _TRY, str(_CONNECT_SECONDS)], json.dumps(list(places)))
-    return {(host, port) for host, port in json.loads(told)}
+    return network_of.reached(process(name), places)
 
 
 @contextmanager
