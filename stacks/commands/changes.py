@@ -23,6 +23,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
 _QUIET: Final = frozenset({"same", "read", "refresh", "create-replacement", "delete-replaced"})
 _GONE: Final = frozenset({"delete", "delete-replaced", "discard"})
 _STACK: Final = "pulumi:pulumi:Stack"
+_IMAGE: Final = "docker:index/image:Image"
 _MOST_FIELDS: Final = 4
 
 
@@ -66,6 +67,11 @@ class Steps(NamedTuple):
                 options = {key: state[key] for key in ("protect", "retainOnDelete") if key in state}
                 kept[step["urn"]] = Resource(state["type"], name_of(step["urn"]), state.get("inputs") or {}, options)
         return list(kept.values())
+
+    def kept_images(self) -> dict[str, str]:
+        """URN → name of the images that were built and stay as they are, by pulumi's word."""
+        kept = (step for step in self.steps if step["op"] == "same" and _type(step) == _IMAGE)
+        return {step["urn"]: str(step["newState"]["inputs"].get("imageName", "")) for step in kept}
 
     def errors(self) -> str:
         return "\n".join(str(one.get("message", "")) for one in self.diagnostics if one.get("severity") == "error")

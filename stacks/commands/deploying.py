@@ -105,7 +105,8 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
         releases.put(path, release)
     try:
         stack.output.say("deploying")
-        progress = stack.apply("up", ["--config-file", str(wanted.file)] if wanted.file else [])
+        anew = [word for urn in previewed.anew for word in ("--replace", urn)]
+        progress = stack.apply("up", [*anew, *(["--config-file", str(wanted.file)] if wanted.file else [])])
         release = msgspec.structs.replace(release, image=str(stack.pulumi.outputs(stack.name).get("image") or ""))
         steps = stack.serve(wanted.spec, configuration, seconds)
     except Failure as error:

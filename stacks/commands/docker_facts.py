@@ -91,6 +91,12 @@ def read(spec: Deployment, environ: Mapping[str, str]) -> Facts:
         return Facts(where, away=reason(error))
 
 
+def lacks(spec: Deployment, environ: Mapping[str, str], image: str) -> bool:
+    """Whether a daemon that answers has no image of this name."""
+    facts = read(spec, environ)
+    return not facts.away and image not in facts.images
+
+
 def _knock(where: str) -> None:
     """A socket that is not there or not ours: said here, since the client library leaves its own open then."""
     if where.startswith("unix://"):

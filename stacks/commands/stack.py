@@ -15,7 +15,7 @@ import msgspec
 from app.settings import SettingsError
 from stacks import policy
 from stacks.commands import docker_facts, findings, preflight, smoke
-from stacks.commands.changes import Change, Progress, Steps
+from stacks.commands.changes import Change, Progress, Steps, name_of
 from stacks.commands.failures import Failure
 from stacks.commands.output import Output
 from stacks.commands.project import Project
@@ -29,12 +29,16 @@ READY_SECONDS: Final = 300.0
 _QUIET_SECONDS: Final = 15.0
 # What was taken away or stopped behind Pulumi's back comes back.
 _REFRESHED: Final = ("--refresh",)
+_LOST: Final = "it is not on the Docker host any more"
 
 
 class Previewed(NamedTuple):
+    """`anew`: URNs of what pulumi holds for unchanged and is gone; `up` makes it again."""
+
     changes: Sequence[Change]
     violations: Sequence[Violation]
     resources: int
+    anew: Sequence[str] = ()
 
     def document(self) -> dict[str, Any]:
         return {
@@ -77,10 +81,18 @@ class Stack(NamedTuple):
             steps = steps_of(done.out)
             if done.code:
                 raise Failure(explain(f"{steps.errors()}\n{done.err}", backend=self.pulumi.backend))
-            changes, resources = steps.changes(), steps.resources()
+            anew = self.lost(spec, steps.kept_images())
+            changes = [*steps.changes(), *(Change("replace", "Image", name_of(urn), (_LOST,)) for urn in anew)]
+            resources = steps.resources()
             violations = policy.check(resources, policy.given(spec, configuration.secrets.values()))
             progress(f"{len(resources)} resources, {len(changes)} to change, {len(violations)} against the policy")
-        return Previewed(changes, violations, len(resources))
+        return Previewed(changes, violations, len(resources), anew)
+
+    def lost(self, spec: Deployment, kept: Mapping[str, str]) -> list[str]:
+        """Pulumi does not look whether an image that it built is still on the Docker host."""
+        if spec.topology == "kubernetes" or spec.images.registry:
+            return []
+        return [urn for urn, image in kept.items() if docker_facts.lacks(spec, self.pulumi.environ, image)]
 
     def show(self, previewed: Previewed) -> None:
         """Raises Failure when the policy is broken."""

@@ -96,8 +96,12 @@ class Deployed(System):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.file.unlink(missing_ok=True)
+        self.remove_files()
         remove(self.name)
+
+    def remove_files(self) -> None:
+        self.file.unlink(missing_ok=True)
+        self.file.with_name(f"Pulumi.{self.stack}.releases.jsonl").unlink(missing_ok=True)
 
     # What it is told
 
@@ -153,6 +157,20 @@ class Deployed(System):
         if check:
             said = f"{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
             assert done.returncode == 0, f"pulumi {' '.join(arguments[:2])} ended with {done.returncode}:\n{said}"
+        return done
+
+    def command(self, *arguments: str, check: bool = True, **environ: str) -> subprocess.CompletedProcess[str]:
+        """One of `python -m stacks`, which is what `make` calls."""
+        done = subprocess.run(
+            [sys.executable, "-m", "stacks", *arguments, "--stack", self.stack],
+            cwd=ROOT,
+            env=self._environ | environ,
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"{arguments[0]}: {done.stdout[-4000:]}\n{done.stderr[-4000:]}"
         return done
 
     def up(self, *options: str) -> dict[str, int]:

@@ -71,8 +71,7 @@ class OnCluster(Deployed):
 
     def __exit__(self, *_: object) -> None:
         cluster_host.run("delete", "namespace", self.name, "--ignore-not-found", "--timeout", "120s", seconds=150)
-        self.file.unlink(missing_ok=True)
-        self.file.with_name(f"Pulumi.{self.stack}.releases.jsonl").unlink(missing_ok=True)
+        self.remove_files()
 
     def build(self) -> str:
         """VeloZ's image of this tree, on the node; and the other images."""
@@ -98,20 +97,6 @@ class OnCluster(Deployed):
         self.authority.write_text(made.authority)
         aiohttp.connector._SSL_CONTEXT_VERIFIED.load_verify_locations(cadata=made.authority)
         return {"tls_certificate": made.certificate, "tls_key": made.key, "tls_ca": made.authority}
-
-    def command(self, *arguments: str, check: bool = True, **environ: str) -> subprocess.CompletedProcess[str]:
-        """One of `python -m stacks`, which is what `make` calls."""
-        done = subprocess.run(
-            [sys.executable, "-m", "stacks", *arguments, "--stack", self.stack],
-            cwd=ROOT,
-            env=self._environ | environ,
-            capture_output=True,
-            text=True,
-            timeout=900,
-            check=False,
-        )
-        assert not check or done.returncode == 0, f"{arguments[0]}: {done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-        return done
 
     # Where it is
 

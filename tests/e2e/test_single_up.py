@@ -72,6 +72,18 @@ def test_another_size_is_what_the_kernel_has(deployed: Deployed) -> None:
     assert set(deployed.up("--refresh")) == {"unchanged"}
 
 
+def test_an_image_that_is_gone_is_built_again(deployed: Deployed) -> None:
+    """The container runs on without it; but no other one could be made, and pulumi does not look."""
+    name = f"{deployed.name}-gateway"
+    image, began = host.inspect(name)["Config"]["Image"], host.started_at(name)
+    host.docker("image", "rm", "--force", image)
+    assert "it is not on the Docker host any more" in deployed.command("preview").stdout
+    deployed.command("up")
+    assert image in host.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
+    assert host.started_at(name) == began
+    assert "Nothing changes." in deployed.command("preview").stdout
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root looks into the network of a container")
 def test_the_declared_sysctls_are_those_inside(deployed: Deployed) -> None:
     for key, value in deployed.spec.limits.sysctls.items():
