@@ -84,13 +84,20 @@ def preflight(*, stack: StackName = "", root: Root = projects.ROOT, machine: Mac
 
 @cli.command()
 def up(
-    *, stack: StackName = "", seconds: Seconds = _READY, root: Root = projects.ROOT, machine: Machine = False
+    *,
+    stack: StackName = "",
+    seconds: Seconds = _READY,
+    secrets_changed: Annotated[
+        bool, typer.Option("--secrets-changed", help="a changed password of the database was given to it, or none runs")
+    ] = False,
+    root: Root = projects.ROOT,
+    machine: Machine = False,
 ) -> None:
     """Deploy what the stack file says, wait until it serves, prove it, record the release."""
     from stacks.commands import deploying  # noqa: PLC0415
 
     def work(output: Output) -> dict[str, Any]:
-        done = deploying.up(_open(stack, root, output), seconds=seconds)
+        done = deploying.up(_open(stack, root, output), seconds=seconds, secrets_changed=secrets_changed)
         return {"release": done.release, "changed": done.changed, "steps": [one._asdict() for one in done.steps]}
 
     run(machine, work)

@@ -13,7 +13,7 @@ import msgspec
 import yaml
 
 from app.migrate import MigrationRefused, read_migrations
-from stacks.commands import certificates_file, docker_facts, releases
+from stacks.commands import certificates_file, docker_facts, fixed_secrets, releases
 from stacks.commands.failures import Failure
 from stacks.commands.releases import Release
 from stacks.commands.smoke import Step
@@ -28,7 +28,10 @@ _OF_BUILDING: Final = frozenset({"registry", "build_args"})
 
 
 class Wanted(NamedTuple):
-    """`document` is what is recorded; `of` the release it returns to; `schema` None: the image's, else this tree's."""
+    """`document` is what is recorded; `of` the release it returns to; `schema` None: the image's, else this tree's.
+
+    `secrets_changed`: somebody saw to it that changed secrets hold, see fixed_secrets.py.
+    """
 
     spec: Deployment
     document: dict[str, Any]
@@ -36,6 +39,7 @@ class Wanted(NamedTuple):
     of: int = 0
     schema: int | None = None
     image: str = ""
+    secrets_changed: bool = False
 
 
 class Deployed(NamedTuple):
@@ -46,10 +50,11 @@ class Deployed(NamedTuple):
     steps: list[Step]
 
 
-def up(stack: Stack, *, seconds: float = READY_SECONDS) -> Deployed:
+def up(stack: Stack, *, seconds: float = READY_SECONDS, secrets_changed: bool = False) -> Deployed:
     """What the stack file says. Raises Failure; an unreachable target has changed nothing then."""
     document = dict(stack.project.document(stack.name))
-    return deploy(stack, Wanted(stack.project.deployment(stack.name), document), seconds=seconds)
+    wanted = Wanted(stack.project.deployment(stack.name), document, secrets_changed=secrets_changed)
+    return deploy(stack, wanted, seconds=seconds)
 
 
 def rollback(stack: Stack, *, seconds: float = READY_SECONDS) -> Deployed:
@@ -84,11 +89,13 @@ def _loaded(document: dict[str, Any], target: Release) -> Deployment:
 def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
     stack.aim(wanted.spec)
     configuration = stack.pulumi.configuration(stack.name)
+    path = stack.project.releases(stack.name)
+    known = releases.read(path)
+    if not wanted.secrets_changed:
+        fixed_secrets.check(stack.name, wanted.spec, known, configuration.secrets)
     stack.check(wanted.spec, configuration)
     previewed = stack.preview(wanted.spec, configuration, wanted.file)
     stack.show(previewed)
-    path = stack.project.releases(stack.name)
-    known = releases.read(path)
     current = known[-1] if known else None
     # A good one that nothing changes is the same release still.
     same = current and current.outcome == "good" and current.deployment == wanted.document and not previewed.changes
@@ -100,6 +107,7 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
         commit=commit(stack.project.root),
         image=wanted.image,
         of=wanted.of,
+        fixed=fixed_secrets.digests(wanted.spec, configuration.secrets),
     )
     if not again:
         releases.put(path, release)

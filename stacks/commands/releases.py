@@ -27,6 +27,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     schema: int = 0
     commit: str = ""
     of: int = 0
+    fixed: dict[str, str] = {}  # digests, see fixed_secrets.py
 
     @property
     def content(self) -> tuple[object, str]:
@@ -66,11 +67,25 @@ def read(path: Path) -> list[Release]:
 
 
 def begin(
-    known: Sequence[Release], deployment: dict[str, Any], *, schema: int, commit: str, image: str = "", of: int = 0
+    known: Sequence[Release],
+    deployment: dict[str, Any],
+    *,
+    schema: int,
+    commit: str,
+    image: str = "",
+    of: int = 0,
+    fixed: dict[str, str] | None = None,
 ) -> Release:
-    number = max((one.id for one in known), default=0) + 1
     return Release(
-        id=number, time=now(), outcome="begun", deployment=deployment, image=image, schema=schema, commit=commit, of=of
+        id=max((one.id for one in known), default=0) + 1,
+        time=now(),
+        outcome="begun",
+        deployment=deployment,
+        image=image,
+        schema=schema,
+        commit=commit,
+        of=of,
+        fixed=fixed or {},
     )
 
 

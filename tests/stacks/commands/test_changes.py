@@ -30,7 +30,7 @@ def test_an_image_that_stays_as_it_is_is_known_by_its_name() -> None:
         ({"topology": "single"}, docker_facts.Facts("unix:///x", images={"veloz:1-abc": {}}), []),
         ({"topology": "single"}, docker_facts.Facts("unix:///x", away="no daemon"), []),
         ({"topology": "compose", "images": {"registry": "registry.test/x"}}, docker_facts.Facts("unix:///x"), []),
-        ({"topology": "kubernetes"}, docker_facts.Facts("unix:///x"), []),
+        ({"topology": "kubernetes", "edge": {"hostname": "a.test"}}, docker_facts.Facts("unix:///x"), []),
     ],
 )
 def test_it_is_made_anew_where_the_docker_host_has_it_no_more(

@@ -11,7 +11,7 @@ import pytest
 
 from app.embedded import EmbeddedServers
 from app.migrate import read_migrations
-from stacks.commands import deploying, destroying, docker_facts, preflight, releases
+from stacks.commands import deploying, destroying, docker_facts, fixed_secrets, preflight, releases
 from stacks.commands.failures import Failure
 from stacks.commands.findings import Finding
 from stacks.commands.initialising import initialise
@@ -121,6 +121,20 @@ def test_the_schema_of_a_named_image_is_what_its_label_says(
     facts = docker_facts.Facts("unix:///x", images={"veloz:1.0.0": labels})
     monkeypatch.setattr(docker_facts, "read", lambda *_: facts)
     assert deploying.schema(place.stack(NAME), spec) == (len(read_migrations()) if schema is None else schema)
+
+
+def test_a_secret_that_no_update_can_change_stops_it_unless_somebody_saw_to_it(
+    deployed: Place, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise Failure("another password")
+
+    monkeypatch.setattr(fixed_secrets, "check", refuse)
+    write(deployed, gateway, log_level="WARNING")
+    with pytest.raises(Failure, match="another password"):
+        deploying.up(deployed.stack(NAME), seconds=20)
+    assert outcomes(deployed) == [(1, "good", 0)]
+    assert deploying.up(deployed.stack(NAME), seconds=20, secrets_changed=True).release.id == 2
 
 
 def test_what_pulumi_cannot_do_is_a_failed_release_and_says_the_way_back(deployed: Place, gateway: Gateway) -> None:
