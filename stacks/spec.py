@@ -111,7 +111,7 @@ class Images(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     veloz: Annotated[str, Meta(pattern=r"^([a-z0-9][A-Za-z0-9._:/-]{0,250}(@sha256:[0-9a-f]{64})?)?\Z")] = ""
     python: Image = "python:3.11.13-slim-bookworm"
     nginx: Image = "nginx:1.28.0-bookworm"
-    haproxy: Image = "haproxy:3.2.3-bookworm"
+    haproxy: Image = "haproxy:3.2.25"
     postgres: Image = "postgres:15.13-bookworm"
     redis: Image = "redis:7.4.5-bookworm"
     prometheus: Image = "prom/prometheus:v3.5.0"

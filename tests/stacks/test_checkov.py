@@ -51,7 +51,7 @@ def test_nothing_fails_in_the_example(tmp_path: Path) -> None:
 
 def test_nothing_at_all_fails_with_digests(tmp_path: Path) -> None:
     images = {
-        "haproxy": f"haproxy:3.2.3{DIGEST}",
+        "haproxy": f"haproxy:3.2.25{DIGEST}",
         **{name: f"{name}:1.2.3{DIGEST}" for name in ("postgres", "redis", "prometheus", "grafana")},
     }
     found = checkov(example(images=images), tmp_path, image=f"veloz{DIGEST}", config=None)

@@ -92,6 +92,7 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
         "images.nginx",
         "nginx 1.27.3 or later",
     ),
+    (compose(edge={"kind": "haproxy"}, images={"haproxy": "haproxy:3.2.1-alpine"}), "images.haproxy", "before 3.2.2"),
     (kubernetes() | {"name": "kube-system"}, "name", "namespace that the cluster has itself"),
     (kubernetes() | {"name": "default"}, "name", "namespace that the cluster has itself"),
     # Addresses
