@@ -26,6 +26,7 @@ DATABASE: Final = "veloz"
 
 _LABEL: Final = "io.veloz."
 # The last byte of an address, the same in every network. 1 is the bridge's own.
+CLAIM: Final = "data"
 _PLACES: Final[dict[Role, int]] = {"balancer": 2, "postgres": 3, "redis": 4, "prometheus": 5, "grafana": 6}
 _FIRST_GATEWAY: Final = 10
 
@@ -149,6 +150,11 @@ def kubernetes_labels(spec: Deployment, role: Role) -> dict[str, str]:
 
 
 # Where the stores are
+
+
+def claim(role: Role) -> str:
+    """Of a role's one pod, as Kubernetes makes it from the template of that name."""
+    return f"{CLAIM}-{object_name(role)}-0"
 
 
 def host(spec: Deployment, role: Role, replica: int = 1) -> str:

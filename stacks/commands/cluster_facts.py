@@ -33,6 +33,7 @@ class Facts(NamedTuple):
     ingress: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
     namespace: Mapping[str, str] | None = None
+    claims: Mapping[str, int] = {}  # of the namespace: MiB asked for
 
 
 def read(spec: Deployment) -> Facts:
@@ -67,6 +68,7 @@ def _read(spec: Deployment, where: str, client: Any) -> Facts:  # noqa: ANN401 -
     classes: list[Any] = NetworkingV1Api(client).list_ingress_class(**limit).items
     groups = ApisApi(client).get_api_versions(**limit).groups
     found = core.list_namespace(field_selector=f"metadata.name={spec.name}", **limit).items
+    claims = core.list_namespaced_persistent_volume_claim(spec.name, **limit).items if found else []
     return Facts(
         where,
         version=str(version),
@@ -75,11 +77,18 @@ def _read(spec: Deployment, where: str, client: Any) -> Facts:  # noqa: ANN401 -
         ingress=frozenset(one.metadata.name for one in classes),
         groups=frozenset(one.name for one in groups),
         namespace=dict(found[0].metadata.labels or {}) if found else None,
+        claims={one.metadata.name: _mib(one.spec.resources.requests["storage"]) for one in claims},
     )
 
 
-def _nodes(listed: list[Any]) -> Iterator[Node]:
+def _mib(quantity: str) -> int:
     from kubernetes.utils.quantity import parse_quantity  # type: ignore[import-untyped]  # noqa: PLC0415
+
+    return int(parse_quantity(quantity) // _MIB)
+
+
+def _nodes(listed: list[Any]) -> Iterator[Node]:
+    from kubernetes.utils.quantity import parse_quantity  # noqa: PLC0415
 
     for one in listed:
         if one.spec.unschedulable:

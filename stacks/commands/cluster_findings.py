@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from stacks import names
 from stacks.commands.cluster_facts import Facts
 from stacks.commands.findings import Finding
 from stacks.spec import ROLES, Deployment
+from stacks.units import kubernetes_memory
 
 _OURS: Final = ("app.kubernetes.io/part-of", "veloz")
 _CERT_MANAGER: Final = "cert-manager.io"
@@ -22,6 +24,7 @@ def findings(spec: Deployment, facts: Facts) -> Iterator[Finding]:
     yield Finding("cluster", "an API server that answers", f"{facts.version} at {facts.context}")
     yield from _capacity(spec, facts)
     yield from _classes(spec, facts)
+    yield from _claims(spec, facts)
     yield from _images(spec, facts)
     strange = facts.namespace is not None and facts.namespace.get(_OURS[0]) != _OURS[1]
     have = "absent" if facts.namespace is None else "of something else" if strange else "of a deployment of VeloZ"
@@ -61,6 +64,24 @@ def _classes(spec: Deployment, facts: Facts) -> Iterator[Finding]:
         there = _CERT_MANAGER in facts.groups
         yield Finding("cert-manager", "its API", "there" if there else "absent", "ok" if there else "refused",
                       "Install cert-manager, or choose edge.tls.source generated or provided.")  # fmt: skip
+
+
+def _claims(spec: Deployment, facts: Facts) -> Iterator[Finding]:
+    """A StatefulSet's template of claims cannot be changed, and a claim that is there is taken whatever its size."""
+    for role in ROLES:
+        have, want = facts.claims.get(names.claim(role)), spec.size(role).disk
+        if have is None or not spec.replicas(role) or have == want:
+            continue
+        of, name = f"kubectl --namespace {spec.name}", names.object_name(role)
+        patch = f'{{"spec":{{"resources":{{"requests":{{"storage":"{kubernetes_memory(want)}"}}}}}}}}'
+        grow = (
+            f"To grow it, where its storage class can: {of} patch persistentvolumeclaim {names.claim(role)} --patch '{patch}', "
+            f"{of} delete statefulset {name} --cascade=orphan, and again. "
+            if want > have
+            else ""
+        )
+        remedy = f"{grow}To leave it as it is: sizes.{role}.disk: {have}."
+        yield Finding(f"claim of {role}", f"{want} MiB", f"{have} MiB", "refused", remedy)
 
 
 def _images(spec: Deployment, facts: Facts) -> Iterator[Finding]:

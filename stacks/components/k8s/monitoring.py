@@ -8,11 +8,11 @@ import pulumi
 from pulumi_kubernetes.apps import v1 as apps
 from pulumi_kubernetes.core import v1 as core
 
-from stacks import ports
+from stacks import names, ports
 from stacks.components.k8s import mounts
 from stacks.components.k8s.namespace import Scope
 from stacks.components.k8s.pod import BESIDES, Often, Program, Volume, http_get, scratch
-from stacks.components.k8s.workload import CLAIM, config_map, deployment, service, stateful_set
+from stacks.components.k8s.workload import config_map, deployment, service, stateful_set
 from stacks.files import File
 from stacks.monitoring import grafana as panels
 from stacks.monitoring import prometheus as scrape
@@ -26,7 +26,7 @@ def prometheus(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Inp
         image=image,
         size=BESIDES.of(spec.size("prometheus")),
         ports={"http": ports.PROMETHEUS},
-        volumes=[Volume(CLAIM, scrape.VOLUME, read_only=False), *mounts.volumes("prometheus", files)],
+        volumes=[Volume(names.CLAIM, scrape.VOLUME, read_only=False), *mounts.volumes("prometheus", files)],
         args=scrape.arguments(spec),
         # Not ready while it reads its write-ahead log, which may be long.
         started=http_get("/-/healthy", Often(2, 2, 60)),

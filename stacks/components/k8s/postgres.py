@@ -13,7 +13,7 @@ from stacks import names, ports, stores
 from stacks.components.k8s import mounts
 from stacks.components.k8s.namespace import Scope
 from stacks.components.k8s.pod import BESIDES, USERS, Often, Program, Volume, run, scratch
-from stacks.components.k8s.workload import CLAIM, config_map, service, stateful_set
+from stacks.components.k8s.workload import config_map, service, stateful_set
 from stacks.files import File
 
 # initdb looks its user up by name, and the image does not know this one.
@@ -35,7 +35,7 @@ def postgres(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Input
         size=BESIDES.of(spec.size("postgres")),
         ports={"postgres": ports.POSTGRES},
         volumes=[
-            Volume(CLAIM, stores.POSTGRES_VOLUME, read_only=False),
+            Volume(names.CLAIM, stores.POSTGRES_VOLUME, read_only=False),
             *mounts.volumes("postgres", files),
             _users(names.object_name("postgres")),
             scratch("run", "/var/run/postgresql"),

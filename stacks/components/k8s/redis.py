@@ -8,11 +8,11 @@ from typing import Final
 import pulumi
 from pulumi_kubernetes.apps import v1 as apps
 
-from stacks import ports, stores
+from stacks import names, ports, stores
 from stacks.components.k8s import mounts
 from stacks.components.k8s.namespace import Scope
 from stacks.components.k8s.pod import BESIDES, Often, Program, Volume, run
-from stacks.components.k8s.workload import CLAIM, service, stateful_set
+from stacks.components.k8s.workload import service, stateful_set
 from stacks.files import File
 
 # It answers LOADING while it reads its file.
@@ -28,7 +28,7 @@ def redis(scope: Scope, image: str, files: Sequence[File], salt: pulumi.Input[st
         image=image,
         size=BESIDES.of(spec.size("redis")),
         ports={"redis": ports.REDIS},
-        volumes=[Volume(CLAIM, stores.REDIS_VOLUME, read_only=False), *mounts.volumes("redis", files)],
+        volumes=[Volume(names.CLAIM, stores.REDIS_VOLUME, read_only=False), *mounts.volumes("redis", files)],
         args=stores.redis_arguments(),
         started=run(health, Often(2, 2, _START_SECONDS // 2)),
         live=run(health, Often(10, 5, 6)),

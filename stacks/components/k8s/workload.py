@@ -18,7 +18,6 @@ from stacks.spec import Role
 from stacks.units import kubernetes_memory
 
 Annotations = Mapping[str, pulumi.Input[str]]
-CLAIM: Final = "data"
 _REVISIONS: Final = 5
 # What Pulumi waits for: images to arrive, and each pod to start.
 _START_SECONDS: Final = 600
@@ -60,7 +59,7 @@ def stateful_set(scope: Scope, program: Program, disk: int, annotations: Annotat
     kept = apps.StatefulSetPersistentVolumeClaimRetentionPolicyArgs(when_deleted="Retain", when_scaled="Retain")
     claim = core.PersistentVolumeClaimArgs(
         # A claim's template never changes: no version among its labels.
-        metadata=ObjectMetaArgs(name=CLAIM, labels=names.selector(scope.spec, program.role)),
+        metadata=ObjectMetaArgs(name=names.CLAIM, labels=names.selector(scope.spec, program.role)),
         spec=core.PersistentVolumeClaimSpecArgs(
             access_modes=["ReadWriteOnce"],
             storage_class_name=scope.spec.kubernetes.storage_class or None,

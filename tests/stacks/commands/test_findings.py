@@ -113,6 +113,18 @@ def test_a_cluster_without_is_refused(change: dict[str, Any], what: str) -> None
     assert what in refused(on_cluster(changed(NODES, **change)))
 
 
+@pytest.mark.parametrize(("have", "remedy"), [(-1024, "To grow it"), (1024, "To leave it as it is")])
+def test_a_claim_of_another_size_is_refused_with_the_way(have: int, remedy: str) -> None:
+    """The cluster would refuse the change, or Pulumi make the store anew on the old claim."""
+    size = CLUSTER.size("postgres").disk
+    claims = {"data-veloz-postgres-0": size + have, "data-veloz-redis-0": CLUSTER.size("redis").disk}
+    (found,) = [one for one in on_cluster(changed(NODES, claims=claims)) if one.what.startswith("claim")]
+    assert (found.what, found.verdict) == ("claim of postgres", "refused")
+    assert found.remedy.startswith(remedy)
+    assert f"sizes.postgres.disk: {size + have}." in found.remedy
+    assert not refused(on_cluster(changed(NODES, claims={"data-veloz-postgres-0": size})))
+
+
 def test_an_ingress_needs_a_class_and_an_issued_certificate_cert_manager() -> None:
     document = {
         "topology": "kubernetes",
