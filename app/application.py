@@ -157,7 +157,7 @@ async def _main(settings: Settings) -> None:
 
     def announce(services: Services, port: int) -> None:
         manager.tell(READY)
-        # Not by /health/live: it remembers how late the loop was for ten seconds, and what runs again needs no restart.
+        # As /health/live says: a loop that hangs tells nobody, one that runs again needs no restart.
         beating.append(loop.create_task(manager.keep_told(lambda: not services.exchange.broken)))
         _announce(services, port)
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar, assert_never
 
 import msgspec
 
 from app.accounts import Accounts
-from app.commands import OPEN, Amend, Answer, Cancel, CancelAll, NewOrder, Status
+from app.commands import OPEN, Amend, Answer, Cancel, NewOrder, Status
 from app.database import Pool
 from app.errors import ExecutionUnavailable, NotFound, Unknown
 from app.hub import LogEntry
-from app.key_orders import cancel_of_key
 from app.lookup import Key, OrderLookup
 from app.metrics_core import CoreMetrics
+from app.open_orders import OpenOrders
 from app.requests import (
     AmendOrder,
     CancelOrder,
@@ -32,9 +32,9 @@ from app.requests import (
     Submit,
 )
 from app.tenure import Outcome, Tenure, TenureLost
-from app.verdicts import again, answer_in, cancelled_in, closed, refused, rejected, taken
+from app.verdicts import again, answer_in, closed, refused, rejected, taken
 from app.wal_rows import FirstAnswer
-from app.wire import amend_line, cancel_all_line, cancel_line, decode_hash, order_line, token
+from app.wire import amend_line, cancel_line, decode_hash, order_line, token
 
 T = TypeVar("T")
 
@@ -54,12 +54,15 @@ class _Flight(msgspec.Struct, frozen=True):
 class Desk:
     """Every command raises NotHere when its account is not in service here, and Unknown for what may or may not have happened."""
 
-    def __init__(self, pool: Pool, lookup: OrderLookup, metrics: CoreMetrics, *, most: int) -> None:
-        self._pool = pool
+    def __init__(
+        self, pool: Pool, lookup: OrderLookup, metrics: CoreMetrics, *, most: int, count: Callable[[str], int]
+    ) -> None:
+        """`most`: commands at once. `count`: how many open orders an account has, as committed."""
         self._lookup = lookup
         self._metrics = metrics
         self._most = most
         self._accounts = Accounts(pool)
+        self._open_orders = OpenOrders(pool, count)
         self._flights: dict[Key, _Flight] = {}
         self._commands: set[asyncio.Task[Any]] = set()
 
@@ -84,7 +87,7 @@ class Desk:
             case AmendOrder(command):
                 work = self._amend(tenure, command, amend_line(command))
             case CancelOrders(command):
-                work = self._cancel_all(tenure, command, cancel_all_line(command))
+                work = self._open_orders.cancel_all(tenure, command)
             case OpenAccount(account, balances, limits):
                 work = self._accounts.open(tenure, account, balances, limits)
             case SetLimits(account, changes):
@@ -104,7 +107,7 @@ class Desk:
     async def cancel_of_key(self, tenure: Tenure, account: str, key_id: str | None, reason: str) -> int:
         """Cancel the account's open orders that the key placed; how many. NotHere, Unknown, one of DATABASE_AWAY."""
         with tenure.using(account), self.unknown_when_lost(account):
-            return await cancel_of_key(self._pool, tenure, account, key_id, reason)
+            return await self._open_orders.cancel_of_key(tenure, account, key_id, reason)
 
     async def finish(self, timeout: float) -> None:
         """Return when nothing is in flight, or after `timeout` seconds."""
@@ -238,12 +241,6 @@ class Desk:
             if known.now.status not in OPEN:
                 return known.now, False
         raise ExecutionUnavailable(f"order {order_id} came to be open meanwhile; ask again", 0.1)
-
-    async def _cancel_all(self, tenure: Tenure, command: CancelAll, line: str) -> list[Answer]:
-        outcome = await _outcome(tenure, f"{line} ts={time.time_ns()}")
-        if outcome.batch.error():
-            raise refused(outcome.batch)
-        return cancelled_in(outcome.entries, command)
 
     async def _digest(self, tenure: Tenure, account: str) -> Digest:
         if account not in tenure.log.heads:

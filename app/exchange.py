@@ -92,7 +92,8 @@ class Exchange:
         self._lookup = OrderLookup(self.pool, config.lookup_timeout)
         hooks = Hooks(self._publisher.publish, self._renewed, self._taken, self._given)
         self._supervisor = Supervisor(config, feed.symbols if feed else (), metrics, self.directory, hooks)
-        self._desk = Desk(self.pool, self._lookup, metrics, most=config.max_in_flight)
+        count = self._publisher.orders.open
+        self._desk = Desk(self.pool, self._lookup, metrics, most=config.max_in_flight, count=count)
         self._router = Router(config.owner, self.directory, self.peers, metrics, self.here, self._supervisor.moved)
         self._pruner = Pruner(
             self.pool,
@@ -207,7 +208,10 @@ class Exchange:
         return answer
 
     async def cancel_all(self, command: CancelAll) -> list[Answer]:
-        """Cancel the account's open orders, in rank order. NotFound (account), BadParams (symbol)."""
+        """Cancel the account's open orders, in rank order. NotFound (account), BadParams (symbol).
+
+        Of many some may be cancelled when it fails; the same command again cancels the rest.
+        """
         answers: list[Answer] = await self._run(CancelOrders(command))
         return answers
 

@@ -1,4 +1,7 @@
-"""Orders by status, for the gauge that dashboards ask for: open ones in this engine now, closed ones since the start."""
+"""Orders by status: open ones in this engine now, closed ones since the start.
+
+For the gauge that dashboards ask for, and for those who must know whether an account has many.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,10 @@ class OrderCounts:
         self._open: dict[str, dict[str, Status]] = {}
         for status in Status:
             gauge.labels(status)
+
+    def open(self, account: str) -> int:
+        """How many open orders the account has; 0 when it is not here."""
+        return len(self._open.get(account, ()))
 
     def forget(self) -> None:
         """No account is here."""

@@ -21,6 +21,7 @@ from app.engine import Batch
 from app.fencing import SHARDS, Fenced, claim, release, shard_of
 from app.limits import Limits
 from app.metrics_core import CoreMetrics
+from app.open_orders import cancel_everything
 from app.placement import Picture, plan
 from app.recovery import Proven, difference_of, prove, restore_lines, write_checkpoints
 from app.ring import Signal
@@ -178,7 +179,7 @@ class Steward:
         if self._directory.others():
             return
         await self._take_up(set(range(SHARDS)) - tenure.epochs.keys())
-        await tenure.request([f"CANCEL_ALL acct=* reason=SHUTDOWN ts={time.time_ns()}"])
+        await cancel_everything(tenure, self._connection, "SHUTDOWN")
 
     async def _recover(self, shards: list[int], only: Collection[str] | None = None) -> None:
         config = self._tenure.config

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from app.commands import NewOrder, Side
 from app.database import Connection, connect
 from app.exchange import Exchange
 from app.exchange_config import ExchangeConfig
@@ -54,6 +55,23 @@ async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for lies in other parts
             await asyncio.sleep(0.002)
+
+
+def resting(name: str, account: str = "main") -> NewOrder:
+    """A small order far from any market."""
+    qty, price = parse_units("0.001"), parse_units("5")
+    return NewOrder(account=account, client_order_id=name, side=Side.BUY, symbol="BTCUSDT", qty=qty, price=price)
+
+
+async def place(exchange: Exchange, orders: Sequence[NewOrder]) -> None:
+    """Submit them, some at a time."""
+    todo = iter(orders)
+
+    async def submit() -> None:
+        for order in todo:
+            await exchange.submit(order, key_id=None)
+
+    await asyncio.gather(*[submit() for _ in range(256)])
 
 
 @pytest.fixture

@@ -1,17 +1,16 @@
 """One command that leads to very many events: its commit gets the time it needs, or it would fail for ever."""
 
-import asyncio
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
-from app.commands import CancelAll, NewOrder, Side, Status
 from app.database import Connection
 from app.exchange_config import ExchangeConfig
-from app.money import parse_units
+from app.tables import rows
 from app.wal import MOST_EVENTS
-from tests.app.core.conftest import TestExchange
+from tests.app.core.conftest import TestExchange, place, resting
 
 Running = Callable[[ExchangeConfig], AbstractAsyncContextManager[TestExchange]]
 
@@ -30,14 +29,8 @@ async def test_a_wide_batch_may_take_the_server_longer_than_others(
     count = MOST_EVENTS // 2 + 1
     async with running(msgspec.structs.replace(config, commit_timeout=0.5, submit_timeout=10.0)) as exchange:
         tenure = exchange._supervisor.current()
-        for first in range(0, count, 500):
-            orders = [_order(f"order-{number}") for number in range(first, min(count, first + 500))]
-            await asyncio.gather(*[exchange.submit(order, key_id=None) for order in orders])
-        answers = await exchange.cancel_all(CancelAll(account="main"))
-        assert [answer.status for answer in answers] == [Status.CANCELLED] * count
+        await place(exchange, [resting(f"order-{number}") for number in range(count)])
+        outcome = await tenure.request([f"CANCEL_ALL acct=main ts={time.time_ns()}"])
+        assert len(outcome.entries) > MOST_EVENTS
+        assert await rows(connection, b"SELECT DISTINCT status FROM orders") == [("CANCELLED",)]
         assert exchange._supervisor.current() is tenure
-
-
-def _order(name: str) -> NewOrder:
-    qty, price = parse_units("0.001"), parse_units("5")
-    return NewOrder(account="main", client_order_id=name, side=Side.BUY, symbol="BTCUSDT", qty=qty, price=price)

@@ -158,6 +158,17 @@ async def test_a_defect_that_ends_the_order_path_ends_liveness_too(
         (await gateway.order()).refused(503, "execution_unavailable")
 
 
+async def test_a_loop_that_stood_still_and_runs_again_is_alive_and_says_how_late_it_was(
+    make_gateway: MakeGateway,
+) -> None:
+    """A kubelet asks every 5 s and kills after 3 failures: one stall must not count as more than the one that it was."""
+    async with make_gateway() as gateway:
+        gateway.services.lifecycle._lags.append((time.monotonic(), 6.0))
+        live = await gateway.get("/health/live")
+        assert (live.status, live.json["ok"]) == (200, True)
+        assert live.json["event_loop_lag_seconds"] == 6.0
+
+
 async def test_a_gateway_waits_for_its_database_and_says_so(postgres: str, make_gateway: MakeGateway) -> None:
     name = f"late_{os.getpid()}_{time.monotonic_ns()}"
     dsn = make_conninfo(postgres, dbname=name)
