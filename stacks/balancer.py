@@ -125,6 +125,9 @@ class Balancer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     failed_seconds: Annotated[int, Meta(ge=1, le=60, description="nginx leaves a gateway that failed alone for")] = 5
     check_interval: Annotated[float, Meta(gt=0, le=10, description="HAProxy's, of /health/ready")] = 0.5
     check_timeout: Annotated[float, Meta(gt=0, le=10)] = 1.0
+    keepalive_spared: Annotated[
+        float, Meta(gt=0, le=60, description="so long idle, a connection is closed in a reload")
+    ] = 20.0
     shutdown_timeout: Annotated[float, Meta(gt=0, le=60, description="after a reload old workers end by then")] = 30.0
 
     @property

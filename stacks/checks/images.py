@@ -25,7 +25,9 @@ def problems(spec: Deployment) -> Iterator[Refusal]:
             rule = "must have a digest, or a tag that begins with a version; latest is none"
             yield Refusal(f"images.{name}", image, rule, f"write e.g. {parse(image).repository}:1.2.3")
     if spec.edge.kind == "haproxy" and _HAPROXY_LOOPS <= version(spec.images.haproxy) < _HAPROXY_MENDED:
-        rule = f"must not be from {_dotted(_HAPROXY_LOOPS)} on and before {_dotted(_HAPROXY_MENDED)}: it ends under load"
+        rule = (
+            f"must not be from {_dotted(_HAPROXY_LOOPS)} on and before {_dotted(_HAPROXY_MENDED)}: it ends under load"
+        )
         yield Refusal("images.haproxy", spec.images.haproxy, rule, f"write haproxy:{_dotted(_HAPROXY_MENDED)} or later")
 
 

@@ -18,7 +18,7 @@ from app.middleware import MAX_HEAD
 from app.operation import MAX_BODY
 from app.settings import Settings
 from stacks import programs
-from stacks.balancer import Balancer, BalancerError, Discovery, Health, Kind, Server, render
+from stacks.balancer import Balancer, BalancerError, Discovery, Health, Kind, Server, milliseconds, render
 from stacks.programs import Program, every, find
 from stacks.tls import HSTS_SECONDS, Tls
 from tests.stacks.certificates import issue
@@ -190,7 +190,7 @@ def test_an_ipv6_address_is_written_in_brackets(kind: Kind, listens: str) -> Non
 def test_an_nginx_that_is_too_old_for_it_is_not_told_to_spare_connections() -> None:
     model = Balancer(port=8080, gateways=ONE)
     assert "keepalive_min_timeout" not in render(model, "nginx", (1, 26, 3))
-    assert "keepalive_min_timeout" in render(model, "nginx", (1, 27, 4))
+    assert f"keepalive_min_timeout {milliseconds(model.keepalive_spared)};" in render(model, "nginx", (1, 27, 4))
 
 
 @pytest.mark.parametrize("kind", ["nginx", "haproxy"])
