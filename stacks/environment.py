@@ -88,7 +88,7 @@ def trusted_proxies(spec: Deployment) -> tuple[str, ...]:
         case "compose":
             return (names.address(spec, "app", "balancer"),)
         case "kubernetes":
-            return spec.kubernetes.pod_networks
+            return spec.kubernetes.pod_networks + spec.kubernetes.ingress_networks
 
 
 def _text(value: str | float | bool | list[str]) -> str:  # noqa: FBT001 - a setting's value

@@ -27,6 +27,7 @@ DATABASE: Final = "veloz"
 _LABEL: Final = "io.veloz."
 # The last byte of an address, the same in every network. 1 is the bridge's own.
 CLAIM: Final = "data"
+_VERSION: Final = "app.kubernetes.io/version"
 _PLACES: Final[dict[Role, int]] = {"balancer": 2, "postgres": 3, "redis": 4, "prometheus": 5, "grafana": 6}
 _FIRST_GATEWAY: Final = 10
 
@@ -142,10 +143,16 @@ def selector(spec: Deployment, role: Role) -> dict[str, str]:
     }
 
 
+def pod_labels(spec: Deployment, role: Role) -> dict[str, str]:
+    """A release replaces gateways alone: a version on the pods of stores and balancers would restart them for nothing."""
+    labels = kubernetes_labels(spec, role)
+    return labels if role == "gateway" else {label: text for label, text in labels.items() if label != _VERSION}
+
+
 def kubernetes_labels(spec: Deployment, role: Role) -> dict[str, str]:
     return selector(spec, role) | {
         "app.kubernetes.io/part-of": "veloz",
-        "app.kubernetes.io/version": __version__,
+        _VERSION: __version__,
     }
 
 

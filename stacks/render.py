@@ -44,6 +44,7 @@ def render(spec: Deployment, secrets: Secrets | None, image: str) -> str:
     """`secrets` None: all but the Secrets. The same description gives the same text."""
     given = secrets or Secrets(**dict.fromkeys(required(spec), "none"))
     objects = _objects(spec, given, image)
+    _leave_to_autoscalers(objects)
     if secrets is None:
         objects = [_without_sum(found) for found in objects if found["kind"] != "Secret"]
     return "---\n".join(_text(found) for found in sorted(objects, key=_place))
@@ -51,6 +52,14 @@ def render(spec: Deployment, secrets: Secrets | None, image: str) -> str:
 
 def _place(found: dict[str, Any]) -> tuple[int, str]:
     return _ORDER.index(found["kind"]), found["metadata"]["name"]
+
+
+def _leave_to_autoscalers(objects: list[dict[str, Any]]) -> None:
+    """A number that is applied again would undo theirs, or be refused as a conflict."""
+    scaled = {each["spec"]["scaleTargetRef"]["name"] for each in objects if each["kind"] == "HorizontalPodAutoscaler"}
+    for each in objects:
+        if each["kind"] == "Deployment" and each["metadata"]["name"] in scaled:
+            del each["spec"]["replicas"]
 
 
 def _without_sum(found: dict[str, Any]) -> dict[str, Any]:

@@ -159,13 +159,20 @@ class Docker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Kubernetes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What concerns kubernetes alone. `pod_networks`: where requests of pods come from."""
+    """What concerns kubernetes alone.
+
+    `pod_networks`: where requests of pods come from. `ingress_networks`: where those of an ingress controller come from that is
+    no pod of `ingress_namespace`. `dns_networks`: the cluster's DNS where it is no pod, by default the address of a node's cache
+    (NodeLocal DNSCache); with kube-proxy in iptables mode that cache answers at the address of the service kube-dns too.
+    """
 
     context: str = ""
     storage_class: Annotated[str, Meta(pattern=r"^[a-z0-9.-]{0,253}\Z")] = ""
     ingress_class: Annotated[str, Meta(pattern=r"^[a-z0-9.-]{0,253}\Z")] = ""
     ingress_namespace: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,63}\Z")] = "ingress-nginx"
     pod_networks: tuple[Network, ...] = ("10.0.0.0/8",)
+    ingress_networks: tuple[Network, ...] = ()
+    dns_networks: tuple[Network, ...] = ("169.254.20.10/32",)
     dns_domain: Hostname = "cluster.local"
     max_replicas: Annotated[int, Meta(ge=0, le=50, description="of the autoscaler; 0: twice gateways.replicas")] = 0
     load_balancer_annotations: dict[str, str] = {}

@@ -19,22 +19,40 @@ def problems(spec: Deployment) -> Iterator[Refusal]:
         ipaddress.ip_address(spec.edge.address)
     except ValueError:
         yield Refusal("edge.address", spec.edge.address, "must be an address", "write 127.0.0.1, or 0.0.0.0 for all")
-    for path, every in (("edge.proxies", spec.edge.proxies), ("kubernetes.pod_networks", spec.kubernetes.pod_networks)):
+    cluster = spec.kubernetes
+    trusted = {
+        "edge.proxies": spec.edge.proxies,
+        "kubernetes.pod_networks": cluster.pod_networks,
+        "kubernetes.ingress_networks": cluster.ingress_networks,
+    }
+    for path, every in trusted.items():
         for number, network in enumerate(every):
             yield from _believed(f"{path}[{number}]", network)
-    if spec.topology == "kubernetes" and not spec.kubernetes.pod_networks:
-        rule = "must name a network: requests of its pods are believed about clients' addresses"
-        yield Refusal("kubernetes.pod_networks", "[]", rule, "write the cluster's, e.g. [10.244.0.0/16]")
+    for number, network in enumerate(cluster.dns_networks):
+        yield from _network(f"kubernetes.dns_networks[{number}]", network)
+    if spec.topology == "kubernetes" and not any(map(_is_4, cluster.pod_networks)):
+        rule = "must name an IPv4 network: gateways listen on IPv4, and believe its pods about clients' addresses"
+        have = ", ".join(cluster.pod_networks)
+        yield Refusal("kubernetes.pod_networks", f"[{have}]", rule, "write the cluster's, e.g. [10.244.0.0/16]")
     yield from _subnet(spec)
 
 
-def _believed(path: str, network: str) -> Iterator[Refusal]:
+def _is_4(network: str) -> bool:
+    """What is no network at all is told of by its own rule."""
+    return ":" not in network
+
+
+def _network(path: str, network: str) -> Iterator[Refusal]:
     try:
-        everybody = ipaddress.ip_network(network).prefixlen == 0
+        ipaddress.ip_network(network)
     except ValueError:
         yield Refusal(path, network, "must be a network without host bits", "write e.g. 10.0.0.0/8")
-        return
-    if everybody:
+
+
+def _believed(path: str, network: str) -> Iterator[Refusal]:
+    if wrong := list(_network(path, network)):
+        yield from wrong
+    elif ipaddress.ip_network(network).prefixlen == 0:
         yield Refusal(path, network, "must not be everybody: what they say of clients is believed", "name a network")
 
 

@@ -56,7 +56,8 @@ def _edge(spec: Deployment) -> Iterator[tuple[str, str]]:
         yield "kubernetes.load_balancer_annotations", balancer
     else:
         yield from (
-            (f"kubernetes.{name}", "needs edge.kind ingress") for name in ("ingress_class", "ingress_namespace")
+            (f"kubernetes.{name}", "needs edge.kind ingress")
+            for name in ("ingress_class", "ingress_namespace", "ingress_networks")
         )
     if spec.edge.tls.source != "issued":
         yield "edge.tls.issuer", "needs edge.tls.source issued"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from stacks import edge
-from stacks.components.k8s.gateway import AUTOSCALE_CPU_PERCENT, BEFORE_STOP_SECONDS
+from stacks import edge, names
+from stacks.components.k8s.gateway import AUTOSCALE_CPU_PERCENT, BEFORE_STOP_SECONDS, USABLE_CPU
 from stacks.gateway_settings import gateway_settings
 from stacks.spec import Role
 from stacks.units import kubernetes_cpu, kubernetes_memory
@@ -17,7 +17,9 @@ STATEFUL: tuple[Role, ...] = ("postgres", "redis", "prometheus")
 
 
 def test_there_are_as_many_pods_as_described() -> None:
-    declared = manifests(example(gateways={"replicas": 4}, edge={"hostname": "v.example.com", "replicas": 5}))
+    one_number = {"max_replicas": 4}
+    edges = {"hostname": "v.example.com", "replicas": 5}
+    declared = manifests(example(gateways={"replicas": 4}, edge=edges, kubernetes=one_number))
     count = {role_of(found): found["spec"]["replicas"] for found in declared.of("Deployment", "StatefulSet")}
     assert count == {"gateway": 4, "balancer": 5, "postgres": 1, "redis": 1, "prometheus": 1, "grafana": 1}
 
@@ -89,8 +91,20 @@ def test_gateways_are_scaled_between_what_is_described() -> None:
     (metric,) = scaler["metrics"]
     assert metric["resource"] == {
         "name": "cpu",
-        "target": {"type": "Utilization", "averageUtilization": AUTOSCALE_CPU_PERCENT},
+        "target": {"type": "AverageValue", "averageValue": kubernetes_cpu(USABLE_CPU * AUTOSCALE_CPU_PERCENT // 100)},
     }
+    # Their number is the autoscaler's: applied again, ours would undo it.
+    assert "replicas" not in manifests(spec).named("Deployment", "veloz-gateway")["spec"]
+
+
+@pytest.mark.parametrize("profile", ["minimum", "recommended"])
+def test_a_gateway_that_is_busy_with_all_it_can_use_is_above_the_autoscalers_target(profile: str) -> None:
+    """Its event loop has one core, whatever is promised; a pod with less has less."""
+    for sizes in ({}, {"gateway": {"cpu": 100}, "engine": {"cpu": 100}}):
+        spec = example(profile=profile, sizes=sizes)
+        (metric,) = manifests(spec).named("HorizontalPodAutoscaler", "veloz-gateway")["spec"]["metrics"]
+        target = int(metric["resource"]["target"]["averageValue"].removesuffix("m"))
+        assert 0 < target < min(1000, spec.container_size("gateway").cpu)
 
 
 def test_gateways_that_may_not_be_more_are_not_scaled() -> None:
@@ -106,7 +120,33 @@ def test_pods_are_replaced_without_being_fewer(role: str) -> None:
     found = usual()[1].named("Deployment", f"veloz-{role}")["spec"]
     assert found["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
     budget = usual()[1].named("PodDisruptionBudget", f"veloz-{role}")["spec"]
-    assert budget == {"maxUnavailable": 1, "selector": found["selector"]}
+    always = {"unhealthyPodEvictionPolicy": "AlwaysAllow"}  # else a node is never emptied while the database is away
+    assert budget == {"maxUnavailable": 1, "selector": found["selector"]} | always
+
+
+def test_a_release_replaces_gateways_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a new version: stores and balancers go on."""
+    before = manifests(usual()[0]).pods()
+    monkeypatch.setattr(names, "__version__", "99.0.0")
+    after = manifests(usual()[0]).pods()
+    assert {role for role in before if before[role] != after[role]} == {"gateway"}
+    labels = {
+        kind: found["metadata"]["labels"] for kind in ("StatefulSet",) for found in manifests(usual()[0]).of(kind)
+    }
+    assert labels["StatefulSet"]["app.kubernetes.io/version"] == "99.0.0"
+
+
+def test_a_store_that_never_becomes_ready_can_be_mended() -> None:
+    """In order, the controller would wait for it for ever."""
+    assert {found["spec"]["podManagementPolicy"] for found in usual()[1].of("StatefulSet")} == {"Parallel"}
+
+
+def test_a_balancer_goes_when_the_clouds_load_balancer_has_noticed() -> None:
+    found = usual()[1].named("Deployment", "veloz-balancer")["spec"]
+    pod = found["template"]["spec"]
+    pause = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert min(pause, found["minReadySeconds"]) >= 30
+    assert pod["terminationGracePeriodSeconds"] - pause > edge.balancer(usual()[0]).shutdown_timeout
 
 
 def test_a_gateway_is_relied_upon_when_balancers_have_found_it() -> None:

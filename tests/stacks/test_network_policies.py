@@ -25,6 +25,9 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+OF_NO_ROLE = {"veloz-nothing", "veloz-acme"}
+
+
 def party(spec: Deployment, peers: list[Object] | None, port: int, *, into: bool) -> str:  # noqa: PLR0911
     """Who is meant; what nobody of the table would write is a party of its own."""
     if not into and (peers is None or _address(peers) in {spec.postgres.host, spec.redis.host}):
@@ -36,14 +39,20 @@ def party(spec: Deployment, peers: list[Object] | None, port: int, *, into: bool
             return role
     dns = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
     match peers:
-        case [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}, **more}] if not more:
-            return "ingress" if namespace == spec.kubernetes.ingress_namespace else str(peers)
+        case [
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}, **more},
+            *networks,
+        ] if not more:
+            named = [{"ipBlock": {"cidr": network}} for network in spec.kubernetes.ingress_networks]
+            return "ingress" if (namespace, networks) == (spec.kubernetes.ingress_namespace, named) else str(peers)
         case [{"ipBlock": {"cidr": "0.0.0.0/0", "except": four}}, {"ipBlock": {"cidr": "::/0", "except": six}}]:
             assert {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"} <= set(four)
             assert {"fc00::/7", "fe80::/10"} <= set(six)
             return "internet"
-        case [first, {"ipBlock": {"cidr": "169.254.20.10/32"}}]:
-            assert first == dns | {"podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}
+        case [pods, cache, *networks] if "podSelector" in pods and "podSelector" in cache:
+            assert pods == dns | {"podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}
+            assert cache == dns | {"podSelector": {"matchLabels": {"k8s-app": "node-local-dns"}}}
+            assert networks == [{"ipBlock": {"cidr": network}} for network in spec.kubernetes.dns_networks]
             return "dns"
     return str(peers)
 
@@ -59,7 +68,7 @@ def _address(peers: list[Object]) -> str:
 def allowed(spec: Deployment, declared: Manifests) -> Iterator[tuple[reach.Edge, str]]:
     """Every edge that a policy lets through, with its protocol, seen from either end."""
     for policy in declared.of("NetworkPolicy"):
-        if policy["metadata"]["name"] == "veloz-nothing":
+        if policy["metadata"]["name"] in OF_NO_ROLE:
             continue
         role = role_of(policy)
         assert policy["spec"]["podSelector"] == {"matchLabels": names.selector(spec, role)}  # type: ignore[arg-type]
@@ -93,7 +102,7 @@ def test_what_no_policy_names_is_refused_both_ways(name: str) -> None:
     assert everybody == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     for policy in declared.of("NetworkPolicy"):
         assert set(policy["spec"]["policyTypes"]) == {"Ingress", "Egress"}
-    one_role = [found for found in declared.of("NetworkPolicy") if found["metadata"]["name"] != "veloz-nothing"]
+    one_role = [found for found in declared.of("NetworkPolicy") if found["metadata"]["name"] not in OF_NO_ROLE]
     roles = {role_of(found) for found in one_role}
     assert roles == declared.pods().keys()
 
@@ -104,6 +113,21 @@ def test_an_edge_that_is_not_in_the_table_would_be_noticed() -> None:
     policy = declared.named("NetworkPolicy", "veloz-postgres")
     policy["spec"]["ingress"].append({"ports": [{"port": 5432, "protocol": "TCP"}]})
     assert {edge for edge, _ in allowed(spec, declared)} - reach.edges(spec)
+
+
+def test_the_issuer_reaches_the_pod_that_proves_the_host_name_and_nobody_else_does() -> None:
+    """cert-manager's, in our namespace while a certificate is asked for."""
+    issued = {"kind": "ingress", "hostname": "v.example.com", "tls": {"source": "issued", "issuer": "x"}}
+    spec = example(edge=issued, kubernetes={"ingress_networks": ["192.0.2.0/24"]})
+    solvers = manifests(spec).named("NetworkPolicy", "veloz-acme")["spec"]
+    assert solvers["podSelector"] == {"matchLabels": {"acme.cert-manager.io/http01-solver": "true"}}
+    assert set(solvers["policyTypes"]) == {"Ingress", "Egress"}
+    assert not solvers.get("egress")
+    (rule,) = solvers["ingress"]
+    assert rule["ports"] == [{"port": 8089, "protocol": "TCP"}]
+    assert party(spec, rule["from"], 8089, into=True) == "ingress"
+    provided = example(edge=issued | {"tls": {"source": "provided"}})
+    assert "veloz-acme" not in {each["metadata"]["name"] for each in manifests(provided).of("NetworkPolicy")}
 
 
 def test_stores_open_no_connection() -> None:

@@ -70,13 +70,15 @@ def test_a_configuration_reads_as_it_is_written() -> None:
 
 
 def test_it_is_what_the_program_declares() -> None:
-    """The real `__main__.py`, recorded, declares the same objects."""
+    """The real `__main__.py`, recorded, declares the same objects; an autoscaler's number is not applied again."""
     spec = read_stack(STACK)
     document = yaml.safe_load(STACK.read_text())
     document["config"]["veloz:deployment"].setdefault("images", {})["veloz"] = IMAGE
     given = {name: value for name, value in values().items() if getattr(secrets_of(spec), name)}
     seen = record(config=configured(document["config"], given))
     objects = [each.inputs for each in seen.resources if each.type.startswith("kubernetes:")]
+    (gateways,) = [each for each in objects if key(each) == ("Deployment", "veloz-gateway")]
+    assert gateways["spec"].pop("replicas") == spec.gateways.replicas
     # Pulumi's recorder gives YAML's numbers as they are in JSON.
     assert sorted(json.dumps(each, sort_keys=True) for each in objects) == sorted(
         json.dumps(each, sort_keys=True) for each in manifests(spec, secrets_of(spec)).objects

@@ -22,7 +22,10 @@ NAME: Final = names.object_name("balancer")
 FOLDER: Final = "/etc/veloz/balancer"
 SCRATCH: Final = "/run/balancer"
 SCRIPT: Final = f"{FOLDER}/watch.sh"
-BEFORE_STOP_SECONDS: Final = 5
+# A cloud's load balancer asks each node, every 10 s and three times or so, whether a balancer is there: so long must one
+# that goes serve on, and so long must a new one have been there before the next one goes.
+BEFORE_STOP_SECONDS: Final = 30
+SETTLE_SECONDS: Final = 30
 _MARGIN_SECONDS: Final = 5
 _WATCH: Final = Path(__file__).parents[2] / "images" / "watch.sh"
 
@@ -54,6 +57,7 @@ def balancer(scope: Scope, image: str, files: Sequence[File]) -> core.Service:
         ready=http_get("/health/live", Often(1, 1, 2), "health"),
         before_stop=core.LifecycleHandlerArgs(sleep=core.SleepActionArgs(seconds=BEFORE_STOP_SECONDS)),
         grace_seconds=BEFORE_STOP_SECONDS + ceil(edge.balancer(spec).shutdown_timeout) + _MARGIN_SECONDS,
+        settle_seconds=SETTLE_SECONDS,
         sysctls=spec.limits.sysctls,
         spread=True,
     )

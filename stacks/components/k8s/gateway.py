@@ -17,6 +17,7 @@ from stacks.components.k8s.pod import Often, Program, http_get
 from stacks.components.k8s.workload import config_map, deployment, disruption_budget, service
 from stacks.files import File
 from stacks.spec import Deployment
+from stacks.units import kubernetes_cpu
 
 NAME: Final = names.object_name("gateway")
 # Every gateway, ready or not: for who measures them.
@@ -25,7 +26,9 @@ EVERY: Final = "veloz-gateway-every"
 BEFORE_STOP_SECONDS: Final = 5
 # Balancers find a new gateway by DNS: its answers are up to 30 s old as kubeadm sets it up (ttl and cache of CoreDNS).
 SETTLE_SECONDS: Final = 30
+# Of what one gateway can use, however much it is promised: its event loop has one core.
 AUTOSCALE_CPU_PERCENT: Final = 70
+USABLE_CPU: Final = 1000
 
 
 def gateway(
@@ -82,7 +85,8 @@ def _field(name: str, path: str) -> core.EnvVarArgs:
 
 
 def _autoscaler(scope: Scope) -> None:
-    target = autoscaling.MetricTargetArgs(type="Utilization", average_utilization=AUTOSCALE_CPU_PERCENT)
+    busy = min(scope.spec.container_size("gateway").cpu, USABLE_CPU) * AUTOSCALE_CPU_PERCENT // 100
+    target = autoscaling.MetricTargetArgs(type="AverageValue", average_value=kubernetes_cpu(busy))
     cpu = autoscaling.ResourceMetricSourceArgs(name="cpu", target=target)
     autoscaling.HorizontalPodAutoscaler(
         NAME,

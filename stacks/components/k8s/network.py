@@ -18,9 +18,10 @@ Peer = networking.NetworkPolicyPeerArgs
 # Neither internet nor of anybody else: private, link-local (metadata of clouds) and carriers' networks.
 _NOT_INTERNET: Final = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 _NOT_INTERNET_6: Final = ("fc00::/7", "fe80::/10")
-# Where a node keeps a cache of the cluster's DNS when it has one (NodeLocal DNSCache).
-_NODE_DNS: Final = "169.254.20.10/32"
-_DNS: Final = LabelSelectorArgs(match_labels={"k8s-app": "kube-dns"})
+_DNS: Final = ("kube-dns", "node-local-dns")
+# https://cert-manager.io/docs/configuration/acme/http01/: its pods, which answer for a while, are in our namespace.
+_SOLVER: Final = LabelSelectorArgs(match_labels={"acme.cert-manager.io/http01-solver": "true"})
+_SOLVER_PORT: Final = 8089
 _NAMESPACE: Final = "kubernetes.io/metadata.name"
 
 
@@ -32,7 +33,24 @@ def network_policies(scope: Scope) -> list[networking.NetworkPolicy]:
         spec=networking.NetworkPolicySpecArgs(pod_selector=LabelSelectorArgs(), policy_types=["Ingress", "Egress"]),
         opts=scope.options,
     )
-    return [nothing, *(_of(scope, role) for role in scope.spec.roles)]
+    solvers = [_solvers(scope)] if scope.spec.edge.tls.source == "issued" else []
+    return [nothing, *(_of(scope, role) for role in scope.spec.roles), *solvers]
+
+
+def _solvers(scope: Scope) -> networking.NetworkPolicy:
+    """Who proves to the issuer that the host name is ours: asked by way of the ingress controller."""
+    name = "veloz-acme"
+    port = networking.NetworkPolicyPortArgs(port=_SOLVER_PORT, protocol="TCP")
+    return networking.NetworkPolicy(
+        name,
+        metadata=scope.metadata(name),
+        spec=networking.NetworkPolicySpecArgs(
+            pod_selector=_SOLVER,
+            policy_types=["Ingress", "Egress"],
+            ingress=[networking.NetworkPolicyIngressRuleArgs(from_=peers(scope, "ingress"), ports=[port])],
+        ),
+        opts=scope.options,
+    )
 
 
 def _of(scope: Scope, role: Role) -> networking.NetworkPolicy:
@@ -68,8 +86,11 @@ def peers(scope: Scope, party: reach.Party) -> list[Peer] | None:
     others: dict[str, list[Peer] | None] = {
         "clients": None,
         "internet": [_block("0.0.0.0/0", _NOT_INTERNET), _block("::/0", _NOT_INTERNET_6)],
-        "dns": [Peer(namespace_selector=_namespace("kube-system"), pod_selector=_DNS), _block(_NODE_DNS)],
-        "ingress": [Peer(namespace_selector=_namespace(scope.spec.kubernetes.ingress_namespace))],
+        "dns": [*map(_name_server, _DNS), *map(_block, scope.spec.kubernetes.dns_networks)],
+        "ingress": [
+            Peer(namespace_selector=_namespace(scope.spec.kubernetes.ingress_namespace)),
+            *map(_block, scope.spec.kubernetes.ingress_networks),
+        ],
         "external_postgres": _host(scope.spec.postgres.host),
         "external_redis": _host(scope.spec.redis.host),
     }
@@ -82,6 +103,12 @@ def _host(host: str) -> list[Peer] | None:
         return [_block(str(ipaddress.ip_network(host)))]
     except ValueError:
         return None
+
+
+def _name_server(app: str) -> Peer:
+    return Peer(
+        namespace_selector=_namespace("kube-system"), pod_selector=LabelSelectorArgs(match_labels={"k8s-app": app})
+    )
 
 
 def _namespace(name: str) -> LabelSelectorArgs:

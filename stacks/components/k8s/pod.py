@@ -118,7 +118,7 @@ def template(
     pull = scope.spec.images.pull_secret
     return core.PodTemplateSpecArgs(
         metadata=ObjectMetaArgs(
-            labels=names.kubernetes_labels(scope.spec, program.role),
+            labels=names.pod_labels(scope.spec, program.role),
             annotations=dict(annotations) if annotations else None,
         ),
         spec=core.PodSpecArgs(

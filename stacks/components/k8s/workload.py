@@ -73,6 +73,8 @@ def stateful_set(scope: Scope, program: Program, disk: int, annotations: Annotat
             replicas=1,
             service_name=name,
             revision_history_limit=_REVISIONS,
+            # In order, a pod that never becomes ready would block the one that mends it (kubernetes/kubernetes#67250).
+            pod_management_policy="Parallel",
             selector=scope.selector(program.role),
             persistent_volume_claim_retention_policy=kept,
             template=template(scope, program, annotations),
@@ -118,11 +120,13 @@ def service(
 
 
 def disruption_budget(scope: Scope, role: Role) -> None:
-    """A node that is emptied takes one pod at a time."""
+    """A node that is emptied takes one pod at a time; one that does not serve, as all do while the database is away, at once."""
     name = names.object_name(role)
     policy.PodDisruptionBudget(
         name,
         metadata=scope.metadata(name, role),
-        spec=policy.PodDisruptionBudgetSpecArgs(max_unavailable=1, selector=scope.selector(role)),
+        spec=policy.PodDisruptionBudgetSpecArgs(
+            max_unavailable=1, unhealthy_pod_eviction_policy="AlwaysAllow", selector=scope.selector(role)
+        ),
         opts=scope.options,
     )
