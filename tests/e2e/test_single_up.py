@@ -10,7 +10,7 @@ import pytest
 
 from stacks.units import bytes_of
 from tests.e2e import docker_host as host
-from tests.e2e.deployment import Deployed, free_subnet, missing, two_ports
+from tests.e2e.deployment import PREVIEW_SECONDS, Deployed, free_subnet, missing, two_ports
 from tests.faults.scale import Figure
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(3600)]
@@ -34,6 +34,11 @@ async def test_it_serves(deployed: Deployed) -> None:
 def test_a_second_up_changes_nothing(deployed: Deployed) -> None:
     assert set(deployed.up()) == {"unchanged"}
     assert set(deployed.up("--refresh")) == {"unchanged"}
+
+
+def test_a_preview_is_quick(deployed: Deployed, figure: Figure) -> None:
+    figure("preview, quickest of 3, s", quickest := deployed.quickest_preview())
+    assert quickest <= PREVIEW_SECONDS
 
 
 def test_it_is_published_on_loopback_alone(deployed: Deployed) -> None:
