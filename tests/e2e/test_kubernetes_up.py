@@ -21,7 +21,7 @@ import aiohttp
 import psycopg
 import pytest
 
-from stacks import edge, names, ports
+from stacks import edge, names, ports, reach
 from stacks.commands.smoke import Edge, smoke
 from tests.e2e import cluster_host
 from tests.e2e.cluster_host import kubectl, nudge, process
@@ -121,7 +121,9 @@ def test_the_cluster_has_what_is_described(stack: OnCluster, figure: Figure) -> 
         assert len(there) == spec.replicas(role), role
         assert all(pod.ready and not pod.restarts for pod in there), there
     figure("NetworkPolicies stored", len(cluster_host.found("networkpolicies", stack.name)))
-    assert len(cluster_host.found("networkpolicies", stack.name)) == 1 + len(spec.roles)
+    edges = [edge for edge in reach.edges(spec) if edge.source != "operator"]
+    into, out_of = {edge.target for edge in edges} & {*spec.roles}, {edge.source for edge in edges} & {*spec.roles}
+    assert len(cluster_host.found("networkpolicies", stack.name)) == 1 + len(into) + len(out_of)
 
 
 def test_no_pod_violates_restricted_in_the_clusters_own_eyes(stack: OnCluster) -> None:

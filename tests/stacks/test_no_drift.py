@@ -67,9 +67,11 @@ def test_the_same_roles_run_as_often() -> None:
         "balancer": 2
     }  # one port of one host, or two pods
     found = {
-        one["metadata"]["labels"]["app.kubernetes.io/component"]: one["spec"]["replicas"]
+        one["metadata"]["labels"]["app.kubernetes.io/component"]: one["spec"].get("replicas")
         for one in objects.of("Deployment", "StatefulSet")
     }
+    assert found["gateway"] is None  # the autoscaler's, and no fewer than described
+    found["gateway"] = objects.named("HorizontalPodAutoscaler", "veloz-gateway")["spec"]["minReplicas"]
     assert found == wanted
     assert {role: len(d.of_role(containers, role)) for role in compose.roles} == wanted | {"balancer": 1}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgs
@@ -34,7 +34,7 @@ def network_policies(scope: Scope) -> list[networking.NetworkPolicy]:
         opts=scope.options,
     )
     solvers = [_solvers(scope)] if scope.spec.edge.tls.source == "issued" else []
-    return [nothing, *(_of(scope, role) for role in scope.spec.roles), *solvers]
+    return [nothing, *(policy for role in scope.spec.roles for policy in _of(scope, role)), *solvers]
 
 
 def _solvers(scope: Scope) -> networking.NetworkPolicy:
@@ -53,25 +53,22 @@ def _solvers(scope: Scope) -> networking.NetworkPolicy:
     )
 
 
-def _of(scope: Scope, role: Role) -> networking.NetworkPolicy:
-    into, out_of = reach.of(scope.spec, role)
-    return networking.NetworkPolicy(
-        names.object_name(role),
-        metadata=scope.metadata(names.object_name(role), role),
-        spec=networking.NetworkPolicySpecArgs(
-            pod_selector=scope.selector(role),
-            policy_types=["Ingress", "Egress"],
-            ingress=[
-                networking.NetworkPolicyIngressRuleArgs(from_=peers(scope, edge.source), ports=_ports(edge))
-                for edge in _sorted(into)
-            ],
-            egress=[
-                networking.NetworkPolicyEgressRuleArgs(to=peers(scope, edge.target), ports=_ports(edge))
-                for edge in _sorted(out_of)
-            ],
-        ),
-        opts=scope.options,
-    )
+def _of(scope: Scope, role: Role) -> Iterator[networking.NetworkPolicy]:
+    """One for each direction: of one for both, kube-router 2.11 takes the rules for who comes in for those of who goes out."""
+    into, out_of = map(_sorted, reach.of(scope.spec, role))
+    name = names.object_name(role)
+    if into:
+        rules = [networking.NetworkPolicyIngressRuleArgs(from_=peers(scope, e.source), ports=_ports(e)) for e in into]
+        yield _policy(scope, name, role, networking.NetworkPolicySpecArgs(
+            pod_selector=scope.selector(role), policy_types=["Ingress"], ingress=rules))  # fmt: skip
+    if out_of:
+        rules_out = [networking.NetworkPolicyEgressRuleArgs(to=peers(scope, e.target), ports=_ports(e)) for e in out_of]
+        yield _policy(scope, f"{name}-out", role, networking.NetworkPolicySpecArgs(
+            pod_selector=scope.selector(role), policy_types=["Egress"], egress=rules_out))  # fmt: skip
+
+
+def _policy(scope: Scope, name: str, role: Role, spec: networking.NetworkPolicySpecArgs) -> networking.NetworkPolicy:
+    return networking.NetworkPolicy(name, metadata=scope.metadata(name, role), spec=spec, opts=scope.options)
 
 
 def _sorted(edges: Iterable[reach.Edge]) -> list[reach.Edge]:
