@@ -1,6 +1,6 @@
 """Topology kubernetes on a real cluster: up, orders through the LoadBalancer, changes under load, rollback, destroy.
 
-NetworkPolicies are declared and stored; whether a cluster's network enforces them is not tested here.
+NetworkPolicies are declared and stored; test_kubernetes_reach.py is for networks that enforce them.
 """
 
 from __future__ import annotations
