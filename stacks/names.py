@@ -43,8 +43,8 @@ def volume(spec: Deployment, what: str) -> str:
 
 
 def labels(spec: Deployment, role: str) -> dict[str, str]:
-    """Of a container, network or volume."""
-    return {f"{_LABEL}deployment": spec.name, f"{_LABEL}role": role, f"{_LABEL}version": __version__}
+    """Of a container, network or volume. No version: another label makes them anew, and a release replaces gateways alone."""
+    return {f"{_LABEL}deployment": spec.name, f"{_LABEL}role": role}
 
 
 def gateway_id(replica: int) -> str:

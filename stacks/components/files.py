@@ -75,12 +75,7 @@ def volume(ground: Ground, what: str, role: Role, *, data: bool = False) -> dock
 
 
 def volume_labels(told: Mapping[str, str]) -> list[docker.VolumeLabelArgs]:
-    """Without the version: a volume outlives it."""
-    return [
-        docker.VolumeLabelArgs(label=label, value=value)
-        for label, value in sorted(told.items())
-        if not label.endswith(".version")
-    ]
+    return [docker.VolumeLabelArgs(label=label, value=value) for label, value in sorted(told.items())]
 
 
 def common_folder(files: Sequence[File]) -> str:

@@ -61,6 +61,16 @@ def test_another_gateway_changes_no_container_but_its_own_the_balancers_files_an
     assert five["prometheus"].replace_with == {"prometheus-files"}
 
 
+def test_a_release_replaces_gateways_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a new version, with another image: networks, stores and the balancer stay as they are."""
+    before = {it.name: it.inputs for it in declare(COMPOSE).resources}
+    monkeypatch.setattr(names, "__version__", "99.0.0")
+    newer = described(topology="compose", images={"veloz": "registry.example/veloz:99.0.0"})
+    after = {it.name: it.inputs for it in declare(newer).resources}
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {f"gateway-{replica}{of}" for replica in (1, 2, 3) for of in ("", "-files")}
+
+
 @both
 def test_the_balancer_stays_when_its_configuration_changes_and_the_test_is_run_again(spec: Deployment) -> None:
     seen = declared(spec)

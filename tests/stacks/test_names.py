@@ -107,7 +107,6 @@ def test_containers_and_volumes_begin_with_the_deployments_name() -> None:
     assert names.labels(spec, "gateway") == {
         "io.veloz.deployment": "blue",
         "io.veloz.role": "gateway",
-        "io.veloz.version": __version__,
     }
 
 
