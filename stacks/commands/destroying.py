@@ -32,7 +32,7 @@ def look(stack: Stack, confirm: str) -> Going:
     arguments = ["destroy", "--preview-only", "--json", "--stack", stack.name, *_data(confirm, guarded)]
     with stack.output.step("looking at what is there"):
         done = stack.pulumi.run(arguments, check=False)
-    steps = steps_of(done.out)
+    steps = steps_of(done)
     if done.code:
         raise Failure(explain(f"{steps.errors()}\n{done.err}", backend=stack.pulumi.backend))
     return Going(steps.changes(), guarded)

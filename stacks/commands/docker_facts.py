@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -77,15 +77,12 @@ def published(spec: Deployment) -> tuple[tuple[str, int], ...]:
 
 def read(spec: Deployment, environ: Mapping[str, str]) -> Facts:
     """Ask the daemon."""
-    import docker  # noqa: PLC0415 - slow to load
-    from docker.errors import DockerException  # noqa: PLC0415
+    from docker.errors import DockerException  # noqa: PLC0415 - slow to load
     from requests.exceptions import RequestException  # noqa: PLC0415 - what docker lets through
 
     where = host(spec, environ)
     try:
-        _knock(where)
-        client = docker.DockerClient(base_url=where, timeout=_SECONDS, use_ssh_client=where.startswith("ssh://"))
-        with contextlib.closing(client):
+        with _client(where) as client:
             return _read(spec, where, client)
     except (DockerException, RequestException, OSError) as error:
         return Facts(where, away=reason(error))
@@ -93,8 +90,27 @@ def read(spec: Deployment, environ: Mapping[str, str]) -> Facts:
 
 def lacks(spec: Deployment, environ: Mapping[str, str], image: str) -> bool:
     """Whether a daemon that answers has no image of this name."""
-    facts = read(spec, environ)
-    return not facts.away and image not in facts.images
+    from docker.errors import DockerException, ImageNotFound  # noqa: PLC0415 - slow to load
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    try:
+        with _client(host(spec, environ)) as client:
+            client.images.get(image)
+    except ImageNotFound:
+        return True
+    except (DockerException, RequestException, OSError):
+        return False
+    return False
+
+
+@contextlib.contextmanager
+def _client(where: str) -> Iterator[docker.DockerClient]:
+    import docker  # noqa: PLC0415 - slow to load
+
+    _knock(where)
+    client = docker.DockerClient(base_url=where, timeout=_SECONDS, use_ssh_client=where.startswith("ssh://"))
+    with contextlib.closing(client):
+        yield client
 
 
 def _knock(where: str) -> None:

@@ -196,6 +196,7 @@ def environment(project: Project, environ: Mapping[str, str], program: Path) -> 
     ours = str(Path(sys.executable).parent)
     paths = [ours, str(program.parent), environ.get("PATH", os.defpath)]
     wanted = dict(environ) | {"PATH": os.pathsep.join(paths), "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    wanted.pop("PULUMI_ENABLE_STREAMING_JSON_PREVIEW", None)  # a preview is read as one document
     if local(project, environ):
         folder = project.state / "pulumi"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-
-import msgspec
 
 from app.settings import SettingsError
 from stacks import policy
@@ -19,7 +18,7 @@ from stacks.commands.changes import Change, Progress, Steps, name_of
 from stacks.commands.failures import Failure
 from stacks.commands.output import Output
 from stacks.commands.project import Project
-from stacks.commands.pulumi_cli import Configuration, Pulumi, environment, find, install
+from stacks.commands.pulumi_cli import Configuration, Done, Pulumi, environment, find, install
 from stacks.commands.pulumi_errors import explain
 from stacks.gateway_settings import gateway_settings
 from stacks.rules.model import Violation
@@ -78,12 +77,16 @@ class Stack(NamedTuple):
         arguments = ["preview", *_REFRESHED, "--json", "--show-sames", "--stack", self.name, *_file(file)]
         with self.output.step("preview") as progress:
             done = self.pulumi.run(arguments, check=False)
-            steps = steps_of(done.out)
+            steps = steps_of(done)
             if done.code:
                 raise Failure(explain(f"{steps.errors()}\n{done.err}", backend=self.pulumi.backend))
             anew = self.lost(spec, steps.kept_images())
             changes = [*steps.changes(), *(Change("replace", "Image", name_of(urn), (_LOST,)) for urn in anew)]
             resources = steps.resources()
+            if not resources:  # the stack itself is one
+                raise Failure(
+                    "Pulumi's preview names no resource, so the policy has nothing to judge. Nothing was changed."
+                )
             violations = policy.check(resources, policy.given(spec, configuration.secrets.values()))
             progress(f"{len(resources)} resources, {len(changes)} to change, {len(violations)} against the policy")
         return Previewed(changes, violations, len(resources), anew)
@@ -171,10 +174,15 @@ def _file(file: Path | None) -> list[str]:
     return ["--config-file", str(file)] if file else []
 
 
-def steps_of(text: str) -> Steps:
-    """What comes before and after the document is nobody's."""
-    start = text.find("{")
+def steps_of(done: Done) -> Steps:
+    """What comes before and after the document is nobody's. Raises Failure for a success that says nothing which can be read."""
     try:
-        return Steps.of(msgspec.json.decode(text[start:])) if start >= 0 else Steps((), ())
-    except msgspec.DecodeError:
-        return Steps((), ())
+        document, _ = json.JSONDecoder().raw_decode(done.out, max(done.out.find("{"), 0))
+    except json.JSONDecodeError as error:
+        if done.code:
+            return Steps((), ())
+        raise Failure(
+            f"Pulumi's preview cannot be read ({error}), so nobody knows what would change. Nothing was changed. "
+            "Try another version of the Pulumi CLI."
+        ) from error
+    return Steps.of(document)

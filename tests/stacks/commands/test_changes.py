@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from stacks.commands import docker_facts
 from stacks.commands.changes import Steps
+from stacks.commands.failures import Failure
+from stacks.commands.pulumi_cli import Done
+from stacks.commands.stack import steps_of
 from stacks.document import load
 from tests.stacks.commands.conftest import Place
 
@@ -24,22 +29,37 @@ def test_an_image_that_stays_as_it_is_is_known_by_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "facts", "lost"),
+    ("document", "lacks", "lost"),
     [
-        ({"topology": "single"}, docker_facts.Facts("unix:///x"), [URN]),
-        ({"topology": "single"}, docker_facts.Facts("unix:///x", images={"veloz:1-abc": {}}), []),
-        ({"topology": "single"}, docker_facts.Facts("unix:///x", away="no daemon"), []),
-        ({"topology": "compose", "images": {"registry": "registry.test/x"}}, docker_facts.Facts("unix:///x"), []),
-        ({"topology": "kubernetes", "edge": {"hostname": "a.test"}}, docker_facts.Facts("unix:///x"), []),
+        ({"topology": "single"}, True, [URN]),
+        ({"topology": "single"}, False, []),
+        ({"topology": "compose", "images": {"registry": "registry.test/x"}}, True, []),
+        ({"topology": "kubernetes", "edge": {"hostname": "a.test"}}, True, []),
     ],
 )
 def test_it_is_made_anew_where_the_docker_host_has_it_no_more(
     place: Place,
     document: dict[str, object],
-    facts: docker_facts.Facts,
+    lacks: bool,  # noqa: FBT001 - what the daemon says
     lost: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A registry keeps it, a cluster has its own copies, and of a daemon that is away nothing is known."""
-    monkeypatch.setattr(docker_facts, "read", lambda *_: facts)
+    """A registry keeps it, and a cluster has its own copies."""
+    monkeypatch.setattr(docker_facts, "lacks", lambda *_: lacks)
     assert place.stack("a").lost(load(document), steps("same").kept_images()) == lost
+
+
+def test_of_a_daemon_that_is_away_nothing_is_known(tmp_path: Path) -> None:
+    spec = load({"topology": "single", "docker": {"host": f"unix://{tmp_path}/none.sock"}})
+    assert docker_facts.lacks(spec, {}, "veloz:1-abc") is False
+
+
+@pytest.mark.parametrize("text", ["", "nothing", "{broken"])
+def test_a_preview_that_cannot_be_read_is_no_preview_without_changes(text: str) -> None:
+    with pytest.raises(Failure, match="cannot be read"):
+        steps_of(Done(0, text, ""))
+    assert steps_of(Done(1, text, "error: no")).steps == ()  # the reason is pulumi's own
+
+
+def test_what_stands_around_a_preview_is_passed_over() -> None:
+    assert steps_of(Done(0, 'warning: a\n{"steps": [{"op": "same"}]}\nwarning: b', "")).steps == [{"op": "same"}]
