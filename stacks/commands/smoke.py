@@ -94,24 +94,31 @@ class Client:
 
 
 async def wait_ready(edge: Edge, seconds: float, progress: Callable[[str], None]) -> float:
-    """Until the edge says that it can trade; returns the seconds it took. Raises Failure with the last answer."""
+    """Until the edge says that it can trade; returns the seconds it took. Raises Failure with the last answer.
+
+    Balancers take a new certificate a moment after it was given, on Kubernetes within two minutes.
+    """
     started = time.monotonic()
     last = "no answer"
+    untrusted: Exception | None = None
     async with Client(edge, "") as client:
         while (passed := time.monotonic() - started) < seconds:
+            untrusted = None
             try:
                 status, body = await client.json("GET", "/health/ready")
                 if status == HTTPStatus.OK:
                     return time.monotonic() - started
                 last = f"{status}, {_failing(body)}"
             except ssl.SSLCertVerificationError as error:
-                raise _untrusted(edge, error) from error
+                untrusted = error
             except aiohttp.ClientConnectorCertificateError as error:
-                raise _untrusted(edge, error.certificate_error) from error
+                untrusted = error.certificate_error
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 last = str(error) or type(error).__name__
-            progress(f"{passed:.0f} s, {last}")
+            progress(f"{passed:.0f} s, {'certificate not accepted' if untrusted else last}")
             await asyncio.sleep(_POLL)
+    if untrusted:
+        raise _untrusted(edge, untrusted) from untrusted
     raise Failure(f"{edge.url} was not ready within {seconds:g} s: {last}.")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from stacks.commands.certificates import generate
+from stacks.commands.certificates import Generated, generate
 from stacks.commands.failures import Failure
 from stacks.commands.smoke import Client, Edge, smoke, wait_ready
 from tests.faults.gateway import environment, running
@@ -124,7 +124,29 @@ async def test_only_a_certificate_of_the_stacks_authority_for_the_edge_is_believ
             assert await wait_ready(edge, 5, quiet) < 5
             return
         with pytest.raises(Failure, match=refusal):
-            await wait_ready(edge, 5, quiet)
+            await wait_ready(edge, 1, quiet)
+
+
+async def test_a_certificate_that_is_taken_late_is_waited_for(tmp_path: Path) -> None:
+    """As balancers do after `make init RENEW=1`."""
+    old, new = (generate(name, ["veloz.test"]) for name in ("old", "new"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+
+    def serve(made: Generated) -> None:
+        (tmp_path / "chain").write_text(made.certificate + made.key)
+        context.load_cert_chain(tmp_path / "chain")
+
+    def taken(said: str) -> None:
+        if "certificate not accepted" in said:
+            serve(new)
+
+    async def ready(_: web.Request) -> web.Response:
+        return web.json_response({"ok": True})
+
+    serve(old)
+    async with _serving(ready, context) as port:
+        edge = Edge(f"https://veloz.test:{port}", "127.0.0.1", port, new.authority)
+        assert await wait_ready(edge, 10, taken) < 10
 
 
 @asynccontextmanager
