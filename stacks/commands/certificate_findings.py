@@ -34,6 +34,8 @@ def findings(spec: Deployment, secrets: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding(_WHAT, want, have)
     if key := secrets.get("tls_key"):
         yield _key(spec, pem, key)
+    if authority := secrets.get("tls_ca"):
+        yield _authority(spec, authority)
 
 
 def _wrong(spec: Deployment, seen: Seen) -> str:
@@ -59,7 +61,17 @@ def _key(spec: Deployment, certificate: str, key: str) -> Finding:
     return Finding("key", want, "of another certificate", "refused", f"{rule}: {_remedy(spec, 'both')}")
 
 
-def _remedy(spec: Deployment, what: str) -> str:
+def _authority(spec: Deployment, pem: str) -> Finding:
+    """What the smoke test, and every client, believes the certificate by."""
+    want = "certificates in PEM"
+    try:
+        certificates.read(pem)
+    except ValueError:
+        return Finding("authority", want, "not readable", "refused", _remedy(spec, "the authority", "tls_ca"))
+    return Finding("authority", want, "readable")
+
+
+def _remedy(spec: Deployment, what: str, where: str = "tls_certificate and tls_key") -> str:
     if spec.edge.tls.source == "generated":
         return "make init STACK=… RENEW=1"
-    return f"set {what} by tls_certificate and tls_key."
+    return f"set {what} by {where}."

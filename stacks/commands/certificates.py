@@ -75,8 +75,8 @@ def generate(name: str, hostnames: Sequence[str]) -> Generated:
 
 
 def read(pem: str) -> Seen:
-    """The first in it, which is the one that is served. Raises ValueError for what is no certificate."""
-    certificate = x509.load_pem_x509_certificate(pem.encode())
+    """The first in it, which is the one that is served. Raises ValueError where any is no certificate."""
+    certificate = x509.load_pem_x509_certificates(pem.encode())[0]
     starts, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

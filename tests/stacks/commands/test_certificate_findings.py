@@ -111,3 +111,20 @@ def test_a_generated_one_is_made_anew_by_init() -> None:
 
 def test_what_is_not_encrypted_has_none() -> None:
     assert not judged(certificate(), pem(), load({"topology": "compose", "edge": {"tls": {"source": "none"}}}))
+
+
+def test_a_chain_with_a_damaged_issuer_is_refused() -> None:
+    """A balancer refuses the whole file, and on its next start it would not serve at all."""
+    head, body, *rest = certificate(key=OTHER).splitlines()
+    damaged = "\n".join([head, body[:-5], *rest])
+    assert judged(certificate() + damaged, pem())["certificate"].verdict == "refused"
+    assert judged(certificate() + certificate(key=OTHER), pem())["certificate"].verdict == "ok"
+
+
+@pytest.mark.parametrize(
+    ("authority", "verdict"), [(certificate(), "ok"), ("-----BEGIN CERTIFICATE-----\nx", "refused")]
+)
+def test_an_authority_that_cannot_be_read_is_refused(authority: str, verdict: Verdict) -> None:
+    given = {"tls_certificate": certificate(), "tls_key": pem(), "tls_ca": authority}
+    (found,) = [one for one in findings(PROVIDED, given) if one.what == "authority"]
+    assert found.verdict == verdict
