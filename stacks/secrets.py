@@ -98,11 +98,15 @@ class Secrets:
         given = config.get_object(CONFIG_KEY) or {}
         if wrong := problems(given, spec):
             raise SpecError(wrong)
-        useful = {name: value for name, value in given.items() if value and name in wanted(spec)}
-        return cls(**{name: pulumi.Output.secret(value) for name, value in useful.items()})
+        return cls(**{name: pulumi.Output.secret(value) for name, value in useful(given, spec).items()})
 
 
 NAMES: Final = tuple(field.name for field in fields(Secrets))
+
+
+def useful(given: Mapping[str, str], spec: Deployment) -> dict[str, str]:
+    """Those that the deployment takes: what another description left in the configuration is passed over."""
+    return {name: value for name, value in given.items() if value and name in wanted(spec)}
 
 
 def wanted(spec: Deployment) -> tuple[str, ...]:

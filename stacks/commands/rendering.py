@@ -8,7 +8,7 @@ from stacks.commands.project import Project
 from stacks.commands.stack import Stack
 from stacks.images import context
 from stacks.images.recipe import recipe
-from stacks.secrets import Secrets, problems
+from stacks.secrets import Secrets, problems, useful
 from stacks.spec import Deployment
 
 
@@ -24,7 +24,7 @@ def rendered(project: Project, name: str, stack: Stack | None) -> str:
     given = stack.pulumi.configuration(name).secrets
     if wrong := problems(given, spec):
         raise Failure("\n".join(map(str, wrong)))
-    return render.render(spec, Secrets(**given), _image(spec))
+    return render.render(spec, Secrets(**useful(given, spec)), _image(spec))
 
 
 def _image(spec: Deployment) -> str:

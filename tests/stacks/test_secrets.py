@@ -10,8 +10,9 @@ import pulumi
 import pytest
 from hypothesis import given
 
+from stacks.document import load
 from stacks.refusals import SpecError
-from stacks.secrets import NAMES, RANDOM, Secrets, optional, problems, random_names, required
+from stacks.secrets import NAMES, RANDOM, Secrets, optional, problems, random_names, required, useful
 from stacks.spec import Deployment, Edge, Monitoring, Postgres, Redis, Tls
 from tests.stacks.strategies import deployments
 
@@ -164,3 +165,10 @@ async def test_what_the_configuration_has_comes_as_secrets() -> None:
 
 def test_its_repr_shows_names_alone() -> None:
     assert repr(Secrets(api_key="hidden", tls_key="hidden")) == "Secrets(api_key, tls_key)"
+
+
+def test_what_another_description_left_in_the_configuration_is_passed_over() -> None:
+    """A DSN is made of a password where there is one: not of an old one beside an external database."""
+    spec = load({"topology": "compose", "postgres": {"store": "external", "host": "db.test"}})
+    left = {"postgres_dsn": "postgresql://a", "postgres_password": "old", "admin_password": ""}
+    assert useful(left, spec) == {"postgres_dsn": "postgresql://a"}
