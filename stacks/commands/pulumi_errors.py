@@ -123,7 +123,8 @@ _KNOWN: Final = (
     ),
     _Known(
         r"resource \"?([^\"\s]+)\"? cannot be deleted\s+because it is protected",
-        "{0} holds data and is protected, so it is not deleted. CONFIRM=<stack> allows that.",
+        "{0} holds data and is protected, so it is not deleted. Put back what was taken out of the description. "
+        "The whole deployment goes, with all of its data, by: make destroy STACK=… CONFIRM=…",
     ),
     _Known(
         r"unable to open state directory \"?([^\":\s]+[^\"\s]*)\"?",
