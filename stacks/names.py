@@ -25,9 +25,9 @@ TLS_SECRET: Final = "veloz-tls"  # noqa: S105 - the object's name
 DATABASE: Final = "veloz"
 
 _LABEL: Final = "io.veloz."
-# The last byte of an address, the same in every network. 1 is the bridge's own.
 CLAIM: Final = "data"
 _VERSION: Final = "app.kubernetes.io/version"
+# The last byte of an address, the same in every network. 1 is the bridge's own.
 _PLACES: Final[dict[Role, int]] = {"balancer": 2, "postgres": 3, "redis": 4, "prometheus": 5, "grafana": 6}
 _FIRST_GATEWAY: Final = 10
 

@@ -59,12 +59,14 @@ def _of(scope: Scope, role: Role) -> Iterator[networking.NetworkPolicy]:
     name = names.object_name(role)
     if into:
         rules = [networking.NetworkPolicyIngressRuleArgs(from_=peers(scope, e.source), ports=_ports(e)) for e in into]
-        yield _policy(scope, name, role, networking.NetworkPolicySpecArgs(
-            pod_selector=scope.selector(role), policy_types=["Ingress"], ingress=rules))  # fmt: skip
+        spec = networking.NetworkPolicySpecArgs(
+            pod_selector=scope.selector(role), policy_types=["Ingress"], ingress=rules
+        )
+        yield _policy(scope, name, role, spec)
     if out_of:
-        rules_out = [networking.NetworkPolicyEgressRuleArgs(to=peers(scope, e.target), ports=_ports(e)) for e in out_of]
-        yield _policy(scope, f"{name}-out", role, networking.NetworkPolicySpecArgs(
-            pod_selector=scope.selector(role), policy_types=["Egress"], egress=rules_out))  # fmt: skip
+        out = [networking.NetworkPolicyEgressRuleArgs(to=peers(scope, e.target), ports=_ports(e)) for e in out_of]
+        spec = networking.NetworkPolicySpecArgs(pod_selector=scope.selector(role), policy_types=["Egress"], egress=out)
+        yield _policy(scope, f"{name}-out", role, spec)
 
 
 def _policy(scope: Scope, name: str, role: Role, spec: networking.NetworkPolicySpecArgs) -> networking.NetworkPolicy:

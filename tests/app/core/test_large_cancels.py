@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from psycopg import OperationalError
 
+from app import open_orders
 from app.borrow import borrowed
 from app.commands import Amend, Answer, CancelAll, Status
 from app.database import Connection, Pool
@@ -46,7 +47,7 @@ def patient(config: ExchangeConfig) -> ExchangeConfig:
 
 
 @pytest.fixture
-async def exchange(running: Running, patient: ExchangeConfig) -> Any:  # noqa: ANN401 - a generator of one
+async def exchange(running: Running, patient: ExchangeConfig) -> AsyncIterator[TestExchange]:
     async with running(patient) as one:
         yield one
 
@@ -305,8 +306,6 @@ async def test_an_account_that_is_not_there_is_not_found(exchange: TestExchange)
 
 def after_slice(patch: pytest.MonkeyPatch, action: Callable[[], Any]) -> None:
     """Do it whenever a slice of cancels is committed, before the next one is read."""
-    from app import open_orders  # noqa: PLC0415
-
     cancel = open_orders._cancel
 
     async def then(*given: Any) -> Any:  # noqa: ANN401
