@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from typing import Any, Final
 
 import msgspec
 import psycopg
@@ -198,7 +198,7 @@ class Supervisor:
                     raise
             finally:
                 self._withdraw(*self._fault)
-                await tenure.end()
+                await _to_the_end(tenure.end())
             self._attempted.set()
             if not self._leaving.is_set():
                 await self._pause(delay)
@@ -262,3 +262,13 @@ class Supervisor:
         except TimeoutError:
             return
         self._retry.clear()
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do the work whole, also when this is cancelled meanwhile: a half-ended tenure would keep its engine and sessions."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
