@@ -21,9 +21,7 @@ from app.wal_rows import Append, FirstAnswer, Head, Opening, Rows
 from app.wire import DURABLE, Event, decode_fill
 
 MOST_EVENTS = 4000  # in one transaction, but for a batch that has more: some 50 ms of the server's work
-SECONDS_AN_EVENT = (
-    0.0005  # 25 times what one takes, and 4 times on a busy machine: a batch of very many must not fail for ever
-)
+SECONDS_AN_EVENT = 0.0005  # 25 times what one takes, 4 times a busy machine's: very many must not fail for ever
 _PATIENCE = b"SELECT set_config('statement_timeout', %s, true)"
 
 
