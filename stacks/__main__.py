@@ -21,6 +21,9 @@ StackName = Annotated[str, typer.Option("--stack", "-s", envvar="STACK", help="t
 Machine = Annotated[bool, typer.Option("--json", help="one JSON document on standard output, words on standard error")]
 Root = Annotated[Path, typer.Option("--project", help="the folder with Pulumi.yaml", file_okay=False)]
 Seconds = Annotated[float, typer.Option("--ready-within", min=1, max=3600, help="seconds until it must serve")]
+Interrupt = Annotated[
+    bool, typer.Option("--interrupt", help="the only gateway that serves may be replaced: nobody trades meanwhile")
+]
 _READY: Final = 300.0
 
 
@@ -57,12 +60,14 @@ def init(
 @cli.command()
 def preview(*, stack: StackName = "", root: Root = projects.ROOT, machine: Machine = False) -> None:
     """Show what `up` would change, and what the policy says of it."""
+    from stacks.commands import holding  # noqa: PLC0415
 
     def work(output: Output) -> dict[str, Any]:
         opened = _open(stack, root, output)
         spec = opened.project.deployment(stack)
         opened.aim(spec)
-        previewed = opened.preview(spec, opened.pulumi.configuration(stack))
+        broken = dict(holding.broken(spec, holding.gateways(spec, opened.pulumi.environ)))
+        previewed = opened.preview(spec, opened.pulumi.configuration(stack), broken=broken)
         opened.show(previewed)
         return dict(previewed.document())
 
@@ -90,6 +95,7 @@ def up(
     secrets_changed: Annotated[
         bool, typer.Option("--secrets-changed", help="a changed password of the database was given to it, or none runs")
     ] = False,
+    interrupt: Interrupt = False,
     root: Root = projects.ROOT,
     machine: Machine = False,
 ) -> None:
@@ -97,7 +103,8 @@ def up(
     from stacks.commands import deploying  # noqa: PLC0415
 
     def work(output: Output) -> dict[str, Any]:
-        done = deploying.up(_open(stack, root, output), seconds=seconds, secrets_changed=secrets_changed)
+        opened = _open(stack, root, output)
+        done = deploying.up(opened, seconds=seconds, secrets_changed=secrets_changed, interrupt=interrupt)
         return {"release": done.release, "changed": done.changed, "steps": [one._asdict() for one in done.steps]}
 
     run(machine, work)
@@ -105,13 +112,18 @@ def up(
 
 @cli.command()
 def rollback(
-    *, stack: StackName = "", seconds: Seconds = _READY, root: Root = projects.ROOT, machine: Machine = False
+    *,
+    stack: StackName = "",
+    seconds: Seconds = _READY,
+    interrupt: Interrupt = False,
+    root: Root = projects.ROOT,
+    machine: Machine = False,
 ) -> None:
     """Return to the last good release before this one."""
     from stacks.commands import deploying  # noqa: PLC0415
 
     def work(output: Output) -> dict[str, Any]:
-        done = deploying.rollback(_open(stack, root, output), seconds=seconds)
+        done = deploying.rollback(_open(stack, root, output), seconds=seconds, interrupt=interrupt)
         return {"release": done.release, "changed": done.changed, "steps": [one._asdict() for one in done.steps]}
 
     run(machine, work)

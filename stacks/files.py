@@ -30,6 +30,12 @@ class File(NamedTuple):
         return self.path.rpartition("/")[2]
 
 
+def needed(secret: pulumi.Input[str] | None, name: str) -> pulumi.Input[str]:
+    if secret is None:
+        raise ValueError(f"the secret {name} is missing")  # Secrets.from_config refuses that
+    return secret
+
+
 def given(secrets: Secrets) -> frozenset[str]:
     """The optional secrets that a gateway reads and the stack has."""
     every = ("admin_password", "binance_api_key", "binance_api_secret")

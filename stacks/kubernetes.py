@@ -11,10 +11,9 @@ from pulumi_kubernetes.core.v1.outputs import ServiceStatus
 from pulumi_kubernetes.networking.v1.outputs import IngressStatus
 
 from stacks import files as contents
-from stacks import names, stores
+from stacks import names, stores, watched
 from stacks.components.k8s import mounts
 from stacks.components.k8s.balancer import balancer
-from stacks.components.k8s.balancer import files as balancer_files
 from stacks.components.k8s.gateway import EVERY, gateway
 from stacks.components.k8s.ingress import ingress
 from stacks.components.k8s.monitoring import grafana, prometheus
@@ -32,7 +31,7 @@ from stacks.spec import Deployment, Role
 
 def deploy(spec: Deployment, secrets: Secrets, image: pulumi.Input[str]) -> Endpoints:
     """Declare all objects; the secrets must be those that Secrets.from_config lets pass."""
-    salt = mounts.needed(secrets.cluster_secret, "cluster_secret")
+    salt = contents.needed(secrets.cluster_secret, "cluster_secret")
     files = {role: _files(spec, secrets, role) for role in spec.roles}
     scope = namespace(spec)
     # The rules for pods, and their secrets, are there before the first of them.
@@ -70,7 +69,7 @@ def _files(spec: Deployment, secrets: Secrets, role: Role) -> tuple[File, ...]:
         case "gateway":
             return contents.gateway_files(spec, secrets)
         case "balancer":
-            return balancer_files(spec, secrets)
+            return watched.files(spec, secrets)
         case "postgres":
             return stores.postgres_files(secrets)
         case "redis":
@@ -79,7 +78,7 @@ def _files(spec: Deployment, secrets: Secrets, role: Role) -> tuple[File, ...]:
             every = f"{EVERY}.{spec.name}.svc.{spec.kubernetes.dns_domain}"
             return scrape.files(spec, every)
         case "grafana":
-            return panels.files(spec, mounts.needed(secrets.grafana_password, "grafana_password"))
+            return panels.files(spec, contents.needed(secrets.grafana_password, "grafana_password"))
 
 
 def _secrets(scope: Scope, secrets: Secrets, files: Mapping[Role, Sequence[File]]) -> list[core.Secret]:

@@ -24,6 +24,7 @@ _QUIET: Final = frozenset({"same", "read", "refresh", "create-replacement", "del
 _GONE: Final = frozenset({"delete", "delete-replaced", "discard"})
 _STACK: Final = "pulumi:pulumi:Stack"
 _IMAGE: Final = "docker:index/image:Image"
+_CONTAINER: Final = "docker:index/container:Container"
 _MOST_FIELDS: Final = 4
 
 
@@ -72,6 +73,11 @@ class Steps(NamedTuple):
         """URN → name of the images that were built and stay as they are, by pulumi's word."""
         kept = (step for step in self.steps if step["op"] == "same" and _type(step) == _IMAGE)
         return {step["urn"]: str(step["newState"]["inputs"].get("imageName", "")) for step in kept}
+
+    def containers(self) -> dict[str, tuple[str, str]]:
+        """Name → URN and what happens, of Docker's containers that are there afterwards."""
+        there = [step for step in self.steps if _type(step) == _CONTAINER and step["op"] not in _GONE]
+        return {name_of(step["urn"]): (step["urn"], step["op"]) for step in there}
 
     def errors(self) -> str:
         return "\n".join(str(one.get("message", "")) for one in self.diagnostics if one.get("severity") == "error")

@@ -38,17 +38,13 @@ class Facts(NamedTuple):
 
 def read(spec: Deployment) -> Facts:
     """Of the context that the stack file names, else of the kubeconfig's current one."""
-    from kubernetes import config  # noqa: PLC0415 - slow to load
-    from kubernetes.client import ApiException, Configuration  # noqa: PLC0415
+    from kubernetes.client import ApiException  # noqa: PLC0415 - slow to load
     from kubernetes.config import ConfigException  # noqa: PLC0415
     from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
     where = spec.kubernetes.context or "the current context"
     try:
-        once: Any = Configuration()
-        once.retries = False
-        new_client: Any = config.new_client_from_config  # its type lacks the last argument
-        with new_client(context=spec.kubernetes.context or None, client_configuration=once) as client:
+        with api(spec) as client:
             return _read(spec, where, client)
     except ApiException as error:
         return Facts(where, away=f"the API says {error.status} {error.reason}")
@@ -56,6 +52,17 @@ def read(spec: Deployment) -> Facts:
         return Facts(where, away=str(error))
     except (HTTPError, OSError) as error:
         return Facts(where, away=reason(error))
+
+
+def api(spec: Deployment) -> Any:  # noqa: ANN401 - its type lacks half of it
+    """A client that asks once. Raises ConfigException."""
+    from kubernetes import config  # noqa: PLC0415 - slow to load
+    from kubernetes.client import Configuration  # noqa: PLC0415
+
+    once: Any = Configuration()
+    once.retries = False
+    new_client: Any = config.new_client_from_config  # its type lacks the last argument
+    return new_client(context=spec.kubernetes.context or None, client_configuration=once)
 
 
 def _read(spec: Deployment, where: str, client: Any) -> Facts:  # noqa: ANN401 - its type lacks half of it

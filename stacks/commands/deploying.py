@@ -13,7 +13,7 @@ import msgspec
 import yaml
 
 from app.migrate import MigrationRefused, read_migrations
-from stacks.commands import certificates_file, docker_facts, fixed_secrets, releases
+from stacks.commands import certificates_file, docker_facts, fixed_secrets, holding, releases
 from stacks.commands.failures import Failure
 from stacks.commands.releases import Release
 from stacks.commands.smoke import Step
@@ -30,7 +30,8 @@ _OF_BUILDING: Final = frozenset({"registry", "build_args"})
 class Wanted(NamedTuple):
     """`document` is what is recorded; `of` the release it returns to; `schema` None: the image's, else this tree's.
 
-    `secrets_changed`: somebody saw to it that changed secrets hold, see fixed_secrets.py.
+    `secrets_changed`: somebody saw to it that changed secrets hold, see fixed_secrets.py; `interrupt`: the only gateway
+    that serves may be replaced, see holding.py.
     """
 
     spec: Deployment
@@ -40,6 +41,7 @@ class Wanted(NamedTuple):
     schema: int | None = None
     image: str = ""
     secrets_changed: bool = False
+    interrupt: bool = False
 
 
 class Deployed(NamedTuple):
@@ -50,21 +52,33 @@ class Deployed(NamedTuple):
     steps: list[Step]
 
 
-def up(stack: Stack, *, seconds: float = READY_SECONDS, secrets_changed: bool = False) -> Deployed:
+def up(
+    stack: Stack, *, seconds: float = READY_SECONDS, secrets_changed: bool = False, interrupt: bool = False
+) -> Deployed:
     """What the stack file says. Raises Failure; an unreachable target has changed nothing then."""
     document = dict(stack.project.document(stack.name))
-    wanted = Wanted(stack.project.deployment(stack.name), document, secrets_changed=secrets_changed)
+    wanted = Wanted(
+        stack.project.deployment(stack.name), document, secrets_changed=secrets_changed, interrupt=interrupt
+    )
     return deploy(stack, wanted, seconds=seconds)
 
 
-def rollback(stack: Stack, *, seconds: float = READY_SECONDS) -> Deployed:
+def rollback(stack: Stack, *, seconds: float = READY_SECONDS, interrupt: bool = False) -> Deployed:
     """The last good release before the current one. Raises Failure."""
     known = releases.read(stack.project.releases(stack.name))
     target = releases.target(known)
     pinned = pin(target)
     stack.output.say(f"Returning to release {target.id} of {target.time}, image {target.image}.")
     with _stack_file(stack, pinned) as file:
-        wanted = Wanted(_loaded(pinned, target), target.deployment, file, target.id, target.schema, target.image)
+        wanted = Wanted(
+            _loaded(pinned, target),
+            target.deployment,
+            file,
+            target.id,
+            target.schema,
+            target.image,
+            interrupt=interrupt,
+        )
         done = deploy(stack, wanted, seconds=seconds)
     stack.output.say(f"{stack.project.stack_file(stack.name)} is as it was: the next `make up` deploys what it says.")
     return done
@@ -94,8 +108,11 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
     if not wanted.secrets_changed:
         fixed_secrets.check(stack.name, wanted.spec, known, configuration.secrets)
     stack.check(wanted.spec, configuration)
-    previewed = stack.preview(wanted.spec, configuration, wanted.file)
+    gateways = holding.settled(wanted.spec, stack.pulumi.environ, stack.output)
+    previewed = stack.preview(wanted.spec, configuration, wanted.file, dict(holding.broken(wanted.spec, gateways)))
     stack.show(previewed)
+    if not wanted.interrupt:
+        holding.check(wanted.spec, gateways, previewed.replaced, stack.name)
     current = known[-1] if known else None
     # A good one that nothing changes is the same release still.
     same = current and current.outcome == "good" and current.deployment == wanted.document and not previewed.changes
@@ -117,6 +134,7 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
         progress = stack.apply("up", [*anew, *(["--config-file", str(wanted.file)] if wanted.file else [])])
         release = msgspec.structs.replace(release, image=str(stack.pulumi.outputs(stack.name).get("image") or ""))
         steps = stack.serve(wanted.spec, configuration, seconds)
+        holding.hold(wanted.spec, configuration, stack.pulumi.environ, stack.output, seconds)
     except Failure as error:
         if not again:
             releases.put(path, release.ended("failed"))

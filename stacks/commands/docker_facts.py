@@ -103,6 +103,11 @@ def lacks(spec: Deployment, environ: Mapping[str, str], image: str) -> bool:
     return False
 
 
+def daemon(spec: Deployment, environ: Mapping[str, str]) -> contextlib.AbstractContextManager[docker.DockerClient]:
+    """A client of the deployment's daemon. Raises DockerException or OSError."""
+    return _client(host(spec, environ))
+
+
 @contextlib.contextmanager
 def _client(where: str) -> Iterator[docker.DockerClient]:
     import docker  # noqa: PLC0415 - slow to load

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from app.settings import SettingsError
@@ -29,15 +30,21 @@ _QUIET_SECONDS: Final = 15.0
 # What was taken away or stopped behind Pulumi's back comes back.
 _REFRESHED: Final = ("--refresh",)
 _LOST: Final = "it is not on the Docker host any more"
+# What a container outlives.
+_STAYS: Final = frozenset({"same", "update"})
 
 
 class Previewed(NamedTuple):
-    """`anew`: URNs of what pulumi holds for unchanged and is gone; `up` makes it again."""
+    """`anew`: URNs of what pulumi holds for good and is gone or broken; `up` makes it again.
+
+    `replaced`: names of the containers that are replaced, those among them.
+    """
 
     changes: Sequence[Change]
     violations: Sequence[Violation]
     resources: int
     anew: Sequence[str] = ()
+    replaced: frozenset[str] = frozenset()
 
     def document(self) -> dict[str, Any]:
         return {
@@ -72,16 +79,32 @@ class Stack(NamedTuple):
         findings.show(found, self.output)
         return found
 
-    def preview(self, spec: Deployment, configuration: Configuration, file: Path | None = None) -> Previewed:
-        """What would change and what the policy says of it. `file`: another stack file than the stack's own."""
+    def preview(
+        self,
+        spec: Deployment,
+        configuration: Configuration,
+        file: Path | None = None,
+        broken: Mapping[str, str] = MappingProxyType({}),
+    ) -> Previewed:
+        """What would change and what the policy says of it. `file`: another stack file than the stack's own.
+
+        `broken`: containers that must be made anew, and why.
+        """
         arguments = ["preview", *_REFRESHED, "--json", "--show-sames", "--stack", self.name, *_file(file)]
         with self.output.step("preview") as progress:
             done = self.pulumi.run(arguments, check=False)
             steps = steps_of(done)
             if done.code:
                 raise Failure(explain(f"{steps.errors()}\n{done.err}", backend=self.pulumi.backend))
-            anew = self.lost(spec, steps.kept_images())
-            changes = [*steps.changes(), *(Change("replace", "Image", name_of(urn), (_LOST,)) for urn in anew)]
+            changes, anew = steps.changes(), self.lost(spec, steps.kept_images())
+            changes += [Change("replace", "Image", name_of(urn), (_LOST,)) for urn in anew]
+            containers = steps.containers()
+            for name, why in broken.items():
+                urn, op = containers.get(name, ("", ""))
+                if op in _STAYS:
+                    anew.append(urn)
+                    changes.append(Change("replace", "Container", name, (why,)))
+            replaced = frozenset(name for name, (urn, op) in containers.items() if op not in _STAYS or urn in anew)
             resources = steps.resources()
             if not resources:  # the stack itself is one
                 raise Failure(
@@ -89,7 +112,7 @@ class Stack(NamedTuple):
                 )
             violations = policy.check(resources, policy.given(spec, configuration.secrets.values()))
             progress(f"{len(resources)} resources, {len(changes)} to change, {len(violations)} against the policy")
-        return Previewed(changes, violations, len(resources), anew)
+        return Previewed(changes, violations, len(resources), anew, replaced)
 
     def lost(self, spec: Deployment, kept: Mapping[str, str]) -> list[str]:
         """Pulumi does not look whether an image that it built is still on the Docker host."""

@@ -8,26 +8,22 @@ says what is wrong.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import pulumi
 import pulumi_docker as docker
 
-from stacks import edge, names
+from stacks import edge, names, watched
 from stacks.balancer import TEMPLATES, Kind
 from stacks.components.container import NOT_IN_PLACE, Part, container, tmpfs, ulimits
 from stacks.components.files import Carrier, carrier
 from stacks.components.network import Ground, labels
-from stacks.files import File
 from stacks.reach import published
 from stacks.secrets import Secrets
-from stacks.spec import Deployment, Role
+from stacks.spec import Role
 from stacks.units import DOCKER_CPU_PERIOD, docker_cpu_quota, docker_memory
 
 _ROLE: Final[Role] = "balancer"
-_CONFIG: Final = "/etc/veloz/balancer"
-_WATCH: Final = Path(__file__).parents[1] / "images" / "watch.sh"
 _SCRATCH: Final = "/run/balancer"
 _USERS: Final[dict[Kind, str]] = {"nginx": "101:101", "haproxy": "99:99"}
 _STOP: Final[dict[Kind, str]] = {"nginx": "SIGQUIT", "haproxy": "SIGUSR1"}
@@ -41,7 +37,7 @@ def balancer(ground: Ground, secrets: Secrets, after: Sequence[pulumi.Resource])
     spec = ground.spec
     kind = edge.kind(spec)
     image = spec.images.nginx if kind == "nginx" else spec.images.haproxy
-    files = carrier(ground, _ROLE, _ROLE, image, _files(spec, secrets), after)
+    files = carrier(ground, _ROLE, _ROLE, image, watched.files(spec, secrets), after)
     tested = _test(ground, kind, image, files)
     part = Part(
         name=_ROLE,
@@ -50,7 +46,7 @@ def balancer(ground: Ground, secrets: Secrets, after: Sequence[pulumi.Resource])
         size=spec.size(_ROLE),
         user=_USERS[kind],
         health=edge.PROBE,
-        entrypoint=("sh", f"{_CONFIG}/watch.sh", kind),
+        entrypoint=("sh", watched.SCRIPT, kind),
         files=files,
         follows_files=False,
         scratch=(_SCRATCH, "/tmp"),  # noqa: S108 - the container's own
@@ -62,21 +58,10 @@ def balancer(ground: Ground, secrets: Secrets, after: Sequence[pulumi.Resource])
     return container(ground, part, [*after, tested])
 
 
-def _files(spec: Deployment, secrets: Secrets) -> list[File]:
-    name, text = edge.configuration(spec)
-    files = [File(f"{_CONFIG}/{name}", text), File(f"{_CONFIG}/watch.sh", _WATCH.read_text(encoding="utf-8"))]
-    if spec.encrypted:
-        if secrets.tls_certificate is None or secrets.tls_key is None:
-            raise ValueError("the certificate's secrets are missing")  # Secrets.from_config refuses that
-        files.append(File(f"{_CONFIG}/tls.crt", secrets.tls_certificate, secret=True))
-        files.append(File(f"{_CONFIG}/tls.key", secrets.tls_key, secret=True))
-    return files
-
-
 def _test(ground: Ground, kind: Kind, image: pulumi.Input[str], files: Carrier) -> pulumi.Output[docker.Container]:
     """Runs the program's test once, whenever the files were replaced."""
     spec = ground.spec
-    config = f"{_CONFIG}/{TEMPLATES[kind]}"
+    config = f"{watched.FOLDER}/{TEMPLATES[kind]}"
     command = {
         "nginx": ["nginx", "-t", "-e", "stderr", "-p", _SCRATCH, "-c", config],
         "haproxy": ["haproxy", "-c", "-f", config],

@@ -4,8 +4,10 @@
 #   watch.sh nginx|haproxy [CONFIG [SCRATCH]]
 #
 # CONFIG is a flat folder: nginx.conf or haproxy.cfg and the files that these name. The balancer runs a copy of it, in
-# SCRATCH, that has passed the program's own test; a copy that fails is reported once and never applied. A change counts
-# when the folder has been still for a second. Signals go to the balancer, and this script ends when it does, as it does.
+# SCRATCH, that has passed the program's own test; a copy that fails is never applied. A change counts when the folder has
+# been still for a second. Signals go to the balancer, and this script ends when it does, as it does.
+#
+# It says `watch: runs SUM` of what it applied, and every minute `watch: refuses SUM` of what it did not (stacks/watched.py).
 set -u
 
 say() {
@@ -41,6 +43,7 @@ main() {
     copy || fail "$config cannot be copied to $scratch, see above"
     (run next "$test") || fail "$config/$file fails the test above; nothing was started"
     apply
+    tell runs "$running"
     run current &
     balancer=$!
     watch &
@@ -83,9 +86,16 @@ run() {
     esac
 }
 
+# The sum of a folder's sums, and what became of it.
+tell() {
+    sum=$(printf '%s\n' "$2" | sha256sum)
+    say "$1 ${sum%% *}"
+}
+
 # What a folder holds: the sums of its files. For one that cannot be read, the words that say so.
 state() (
     cd "$1" || exit
+    export LC_ALL=C # for the order
     set --
     for name in *; do
         if [ -f "$name" ]; then
@@ -114,29 +124,41 @@ apply() {
 watch() {
     tried=$running
     seen=$running
+    seconds=0
     while sleep 1; do
         now=$(state "$config")
+        seconds=$((seconds + 1))
         if [ "$now" = "$seen" ] && [ "$now" != "$tried" ]; then
             try
+        elif [ "$now" = "$tried" ] && [ "$now" != "$running" ] && [ "$seconds" -ge 60 ]; then
+            refuse
         fi
         seen=$now
     done
+}
+
+refuse() {
+    tell refuses "$now"
+    seconds=0
 }
 
 try() {
     tried=$now
     if [ "$now" = "$running" ]; then
         say "$config is again what runs"
+        tell runs "$running"
     elif ! copy; then
         say "$config cannot be copied to $scratch, see above; what runs goes on"
+        refuse
     elif [ "$(state "$scratch/next")" != "$now" ]; then
         tried= # it changed while it was copied
     elif ! (run next "$test"); then
         say "$config/$file fails the test above; what runs goes on"
+        refuse
     else
         apply
         running=$now
-        kill -s "$reload" "$balancer" && say "$config has changed and is read anew"
+        kill -s "$reload" "$balancer" && say "$config has changed and is read anew" && tell runs "$running"
     fi
 }
 

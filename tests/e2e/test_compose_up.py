@@ -288,6 +288,40 @@ def test_a_configuration_that_the_balancer_refuses_ends_the_update_and_it_goes_o
     assert (served_certificate(port), host.inspect(name)["Id"]) == (served, container)
 
 
+def test_a_release_that_does_not_come_up_takes_one_gateway_however_often_it_is_tried(deployed: Deployed) -> None:
+    """Not by Pulumi alone: it holds a container that is there for good, and goes on to the next."""
+    first, *others = gateways = [f"{deployed.name}-gateway-{replica}" for replica in (1, 2, 3)]
+    began = [host.inspect(name)["Id"] for name in others]
+    image = deployed.spec.images.python  # it ends at once, and Docker starts it again
+    deployed.describe(images={"veloz": image})
+    for attempt in range(3):
+        done = deployed.command("up", "--ready-within", "20", check=False)
+        assert done.returncode == 1, done.stdout
+        assert attempt == 0 or re.search(r"replace +Container +gateway-1", done.stdout), done.stdout
+        assert host.inspect(first)["Config"]["Image"] == image
+        assert [host.inspect(name)["Id"] for name in others] == began
+    deployed.describe(images={"veloz": ""})
+    deployed.command("up")
+    assert {host.inspect(name)["State"]["Health"]["Status"] for name in gateways} == {"healthy"}
+
+
+def test_the_last_gateway_that_serves_is_not_replaced(deployed: Deployed) -> None:
+    first, *others = gateways = [f"{deployed.name}-gateway-{replica}" for replica in (1, 2, 3)]
+    began = host.inspect(first)["Id"]
+    host.docker("stop", *others, seconds=120)
+    before = deployed.spec.gateways.settings
+    deployed.describe(gateways={"settings": {"log_keep_events": 1_000_000}})
+    refused = deployed.command("up", check=False)
+    assert refused.returncode == 1
+    assert f"{first} is the only gateway that serves" in refused.stderr
+    assert all(f"{name} does not run (exited" in refused.stderr for name in others), refused.stderr
+    assert host.inspect(first)["Id"] == began
+    deployed.describe(gateways={"settings": before | {"log_keep_events": 0}})
+    deployed.command("up")
+    assert {host.inspect(name)["State"]["Health"]["Status"] for name in gateways} == {"healthy"}
+    assert host.inspect(first)["Id"] == began
+
+
 async def test_old_workers_end_though_a_stream_is_open(deployed: Deployed, figure: Figure) -> None:
     balancer = f"{deployed.name}-balancer"
     before = set(host.processes(balancer))

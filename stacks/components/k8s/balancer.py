@@ -4,41 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
-from pathlib import Path
 from typing import Final
 
 from pulumi_kubernetes.core import v1 as core
 
-from stacks import edge, names, ports, reach
+from stacks import edge, names, ports, reach, watched
 from stacks.components.k8s import mounts
 from stacks.components.k8s.namespace import Scope
 from stacks.components.k8s.pod import Often, Program, http_get, scratch
 from stacks.components.k8s.workload import config_map, deployment, disruption_budget
 from stacks.files import File
-from stacks.secrets import Secrets
-from stacks.spec import Deployment
 
 NAME: Final = names.object_name("balancer")
-FOLDER: Final = "/etc/veloz/balancer"
 SCRATCH: Final = "/run/balancer"
-SCRIPT: Final = f"{FOLDER}/watch.sh"
 # A cloud's load balancer asks each node, every 10 s and three times or so, whether a balancer is there: so long must one
 # that goes serve on, and so long must a new one have been there before the next one goes.
 BEFORE_STOP_SECONDS: Final = 30
 SETTLE_SECONDS: Final = 30
 _MARGIN_SECONDS: Final = 5
-_WATCH: Final = Path(__file__).parents[2] / "images" / "watch.sh"
-
-
-def files(spec: Deployment, secrets: Secrets) -> tuple[File, ...]:
-    """Of the balancer's one folder, which it watches."""
-    name, text = edge.configuration(spec)
-    made = [File(f"{FOLDER}/{name}", text), File(SCRIPT, _WATCH.read_text(encoding="utf-8"))]
-    if spec.encrypted:
-        certificate = mounts.needed(secrets.tls_certificate, "tls_certificate")
-        key = mounts.needed(secrets.tls_key, "tls_key")
-        made += [File(f"{FOLDER}/tls.crt", certificate, secret=True), File(f"{FOLDER}/tls.key", key, secret=True)]
-    return tuple(made)
 
 
 def balancer(scope: Scope, image: str, files: Sequence[File]) -> core.Service:
@@ -52,7 +35,7 @@ def balancer(scope: Scope, image: str, files: Sequence[File]) -> core.Service:
         size=size,
         ports={port.name: port.target for port in reach.published(spec)} | {"health": ports.BALANCER_HEALTH},
         volumes=[*mounts.volumes("balancer", files), scratch("run", SCRATCH, size.disk // 2)],
-        command=["/bin/sh", SCRIPT, spec.edge.kind, FOLDER, SCRATCH],
+        command=["/bin/sh", watched.SCRIPT, spec.edge.kind, watched.FOLDER, SCRATCH],
         live=http_get("/health/live", Often(5, 2, 3), "health"),
         ready=http_get("/health/live", Often(1, 1, 2), "health"),
         before_stop=core.LifecycleHandlerArgs(sleep=core.SleepActionArgs(seconds=BEFORE_STOP_SECONDS)),
@@ -61,7 +44,7 @@ def balancer(scope: Scope, image: str, files: Sequence[File]) -> core.Service:
         sysctls=spec.limits.sysctls,
         spread=True,
     )
-    script = [file for file in files if file.path == SCRIPT]
+    script = [file for file in files if file.path == watched.SCRIPT]
     configured = config_map(scope, "balancer", mounts.config(files))
     deployment(configured, program, spec.replicas("balancer"), mounts.sums(script, ""))
     return _published(scope)

@@ -39,12 +39,6 @@ def secrets(files: Iterable[File]) -> dict[str, pulumi.Input[str]]:
     return {key(file): file.content for file in files if _object(file) == names.SECRETS}
 
 
-def needed(secret: pulumi.Input[str] | None, name: str) -> pulumi.Input[str]:
-    if secret is None:
-        raise ValueError(f"the secret {name} is missing")  # Secrets.from_config refuses that
-    return secret
-
-
 def volumes(role: Role, files: Sequence[File]) -> list[Volume]:
     """One for each folder that lies in no other, so that all files in it change at once."""
     roots: list[PurePosixPath] = []

@@ -22,7 +22,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from stacks import watched as watched_folder
 from stacks.balancer import TEMPLATES, Kind
+from stacks.files import File
 from stacks.programs import Program, find
 from tests.stacks.backends import free_port
 
@@ -222,6 +224,28 @@ def test_a_configuration_that_fails_its_test_is_reported_once_and_never_applied(
         assert one.word() == "one"
         one.write("three")
         eventually(partial(one.says, "three"))
+
+
+def test_it_says_the_sum_of_what_runs_and_of_what_it_refuses(program: Program, tmp_path: Path) -> None:
+    def here() -> str:
+        return watched_folder.digest(
+            File(str(path), path.read_text()) for path in one.config.iterdir() if path.is_file()
+        )
+
+    def last() -> watched_folder.Said | None:
+        return watched_folder.last(one.said.read_text())
+
+    with watched(program, tmp_path) as one:
+        first = here()
+        assert last() == ("runs", first)
+        good = one.file.read_text()
+        one.file.write_text("not a configuration\n")
+        eventually(lambda: last() == ("refuses", here()))
+        one.file.write_text(good)
+        eventually(lambda: last() == ("runs", first))
+        one.write("two")
+        eventually(lambda: last() == ("runs", here()))
+        assert here() != first
 
 
 def test_a_new_certificate_is_shown_without_a_new_process(program: Program, tmp_path: Path) -> None:
