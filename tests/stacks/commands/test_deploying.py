@@ -11,12 +11,14 @@ import pytest
 
 from app.embedded import EmbeddedServers
 from app.migrate import read_migrations
-from stacks.commands import deploying, destroying, docker_facts, fixed_secrets, preflight, releases
+from stacks.commands import deploying, destroying, docker_facts, docker_standing, fixed_secrets, preflight, releases
 from stacks.commands.failures import Failure
 from stacks.commands.findings import Finding
 from stacks.commands.initialising import initialise
+from stacks.commands.standing import Part
 from stacks.document import load
 from stacks.images.recipe import SCHEMA_LABEL
+from stacks.spec import Deployment
 from tests.conftest import new_database
 from tests.faults.gateway import Gateway, environment, serving
 from tests.stacks.commands.conftest import Place, new_place
@@ -33,7 +35,13 @@ def target(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
     """What the pre-flight finds."""
     found: list[Finding] = []
     monkeypatch.setattr(preflight, "check", lambda *_: found)
+    monkeypatch.setattr(docker_standing, "read", well)
     return found
+
+
+def well(spec: Deployment, _: object) -> list[Part]:
+    """What a Docker host says that has all of it."""
+    return [Part(name, role, "well") for name, role in docker_standing.wanted(spec).items()]
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +67,7 @@ def first(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Place:
     place.stack(NAME).pulumi.set_secret(NAME, "api_key", gateway.key)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(preflight, "check", lambda *_: [])
+        patch.setattr(docker_standing, "read", well)
         assert deploying.up(place.stack(NAME), seconds=20).release.outcome == "good"
     return place
 
@@ -141,6 +150,19 @@ def test_what_pulumi_cannot_do_is_a_failed_release_and_says_the_way_back(deploye
     write(deployed, gateway, log_level="DEBUG")
     with pytest.raises(Failure, match=r"Port 80 on 127.0.0.1 is taken.*\n.*make rollback STACK=single"):
         deploying.up(deployed.stack(NAME), seconds=20)
+    assert outcomes(deployed) == [(1, "good", 0), (2, "failed", 0)]
+
+
+def test_a_deployment_that_serves_and_does_not_stand_is_a_failed_release(
+    deployed: Place, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def restarting(spec: Deployment, environ: object) -> list[Part]:
+        return [part._replace(restarts=7, age=3.0) for part in well(spec, environ)]
+
+    monkeypatch.setattr(docker_standing, "read", restarting)
+    write(deployed, gateway, log_level="WARNING")
+    with pytest.raises(Failure, match=r"not all of it stands after 1 s.*\n.*veloz-gateway has restarted \(7 so far\)"):
+        deploying.up(deployed.stack(NAME), seconds=1)
     assert outcomes(deployed) == [(1, "good", 0), (2, "failed", 0)]
 
 
