@@ -134,7 +134,8 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
         progress = stack.apply("up", [*anew, *(["--config-file", str(wanted.file)] if wanted.file else [])])
         release = msgspec.structs.replace(release, image=str(stack.pulumi.outputs(stack.name).get("image") or ""))
         steps = stack.serve(wanted.spec, configuration, seconds)
-        holding.hold(wanted.spec, configuration, stack.pulumi.environ, stack.output, seconds)
+        edge = stack.edge(configuration)
+        holding.hold(wanted.spec, configuration, stack.pulumi.environ, edge, stack.output, seconds)
     except Failure as error:
         if not again:
             releases.put(path, release.ended("failed"))

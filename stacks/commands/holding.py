@@ -7,16 +7,19 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from stacks import watched
-from stacks.commands import cluster_standing, docker_standing
+from stacks.commands import cluster_standing, docker_standing, served
 from stacks.commands.failures import Failure
 from stacks.commands.output import Output
 from stacks.commands.pulumi_cli import Configuration
+from stacks.commands.smoke import Edge
 from stacks.commands.standing import Part, Watch, describe, outage
 from stacks.secrets import Secrets, useful
 from stacks.spec import Deployment
 
 ACCEPT: Final = "--interrupt"
 _POLL: Final = 1.0
+# By us; an issued one comes from the cluster.
+_GIVEN: Final = frozenset({"generated", "provided"})
 # A gateway's first start takes two minutes at most (stacks/components/gateway.py).
 _STARTING_SECONDS: Final = 150.0
 
@@ -79,18 +82,27 @@ def check(spec: Deployment, chain: Sequence[Part], changing: Collection[str], st
 
 
 def hold(
-    spec: Deployment, configuration: Configuration, environ: Mapping[str, str], output: Output, seconds: float
-) -> None:
-    """Until every part is well and steady and balancers run what they were given. Raises Failure with what is not."""
+    spec: Deployment,
+    configuration: Configuration,
+    environ: Mapping[str, str],
+    edge: Edge,
+    output: Output,
+    seconds: float,
+) -> int:
+    """Until every part is well and steady and the edge is what it was given; how many parts. Raises Failure with what is not."""
     wanted = cluster_standing.wanted(spec) if spec.topology == "kubernetes" else tuple(docker_standing.wanted(spec))
     watch = Watch(wanted, _digest(spec, configuration))
+    given = configuration.secrets.get("tls_certificate", "") if spec.edge.tls.source in _GIVEN else ""
     with output.step("looking at every part") as progress:
         deadline = time.monotonic() + seconds
         while True:
             parts = read(spec, environ)
-            if not (wrong := watch.wrong(parts, time.monotonic())):
+            wrong = watch.wrong(parts, time.monotonic())
+            if given and (said := served.other(edge, given)):
+                wrong.append(said)
+            if not wrong:
                 progress(f"{len(parts)} stand")
-                return
+                return len(parts)
             if time.monotonic() >= deadline:
                 break
             progress(wrong[0])

@@ -21,10 +21,11 @@ SUM = "c" * 64
 
 def made(kind: str, document: dict[str, Any]) -> Any:  # noqa: ANN401 - of the client's own types
     """As the client makes it of an answer."""
-    return ApiClient().deserialize(SimpleNamespace(data=json.dumps(document)), kind)
+    client: Any = ApiClient()
+    return client.deserialize(SimpleNamespace(data=json.dumps(document)), kind)
 
 
-def part(ready: str, log: str = "", **container: Any) -> Part:  # noqa: ANN401
+def part(ready: str, *, log: str = "", **container: Any) -> Part:  # noqa: ANN401
     status = {"name": "x", "image": "x", "imageID": "x", "ready": ready == "True", "restartCount": 0, **container}
     conditions = [{"type": "Ready", "status": ready}]
     document = {
@@ -60,10 +61,10 @@ def test_a_workload_under_way_says_how_far_it_is(change: dict[str, int]) -> None
 
 
 def test_a_running_pod_is_what_its_probes_say() -> None:
-    running = {"state": {"running": {"startedAt": STARTED}}}
-    assert part("True", started=True, **running) == Part("pod", "gateway", "well", age=5.0)
-    assert part("False", started=True, **running).state == "unwell"
-    assert part("False", started=False, **running).state == "starting"
+    running = {"running": {"startedAt": STARTED}}
+    assert part("True", started=True, state=running) == Part("pod", "gateway", "well", age=5.0)
+    assert part("False", started=True, state=running).state == "unwell"
+    assert part("False", started=False, state=running).state == "starting"
 
 
 def test_a_pod_that_ends_again_and_again_says_how() -> None:
@@ -76,5 +77,5 @@ def test_a_pod_that_ends_again_and_again_says_how() -> None:
 
 def test_a_balancers_last_word_is_its_logs() -> None:
     log = f"watch: runs {'a' * 64}\nsomething\nwatch: refuses {SUM}\n"
-    found = part("True", log, started=True, state={"running": {"startedAt": STARTED}})
+    found = part("True", log=log, started=True, state={"running": {"startedAt": STARTED}})
     assert found.said == Said("refuses", SUM)
