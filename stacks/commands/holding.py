@@ -76,7 +76,7 @@ def check(spec: Deployment, chain: Sequence[Part], changing: Collection[str], st
     others = "\n".join(f"  {describe(part)}" for part in chain if part.state != "well")
     raise Failure(
         f"{last} is the only gateway that serves, and it would be replaced first. Nothing was changed. The others:\n{others}\n"
-        f"See why: docker logs NAME. Bring them back with what is deployed now, or, if nobody may trade for a while: "
+        f"See why: docker logs NAME. Bring one back as it is: docker restart NAME. Or, if nobody may trade for a while: "
         f"make up STACK={stack} ARGS={ACCEPT}"
     )
 
