@@ -22,6 +22,7 @@ import psycopg
 import pytest
 
 from stacks import edge, names, ports, reach
+from stacks.commands import cluster_standing
 from stacks.commands.smoke import Edge, smoke
 from tests.e2e import cluster_host
 from tests.e2e.cluster_host import kubectl, nudge, process
@@ -289,6 +290,41 @@ async def _ask_anew(url: str, slow: float, hung: list[float]) -> None:
             while True:
                 group.create_task(once(time.monotonic() - started))
                 await asyncio.sleep(EVERY_SECONDS)
+
+
+def test_up_ends_when_every_balancer_shows_the_new_certificate(stack: OnCluster) -> None:
+    """Kubelets bring it within a minute or two."""
+    stack.set_secrets(**(given := stack.certificate()))
+    stack.command("up")
+    shown = {ssl.get_server_certificate((stack.address, ports.HTTPS), timeout=5) for _ in range(30)}
+    assert [certificate.strip() for certificate in shown] == [given["tls_certificate"].strip()]
+
+
+async def test_a_configuration_that_balancers_refuse_is_seen(stack: OnCluster) -> None:
+    def doing() -> list[str]:
+        return [it.said.verdict for it in cluster_standing.read(stack.spec) if it.role == "balancer" and it.said]
+
+    patch = json.dumps({"data": {edge.configuration(stack.spec)[0]: "nonsense\n"}})
+    kubectl("patch", "configmap", "veloz-balancer", "--namespace", stack.name, "--patch", patch)
+    nudge(stack.name, "balancer")
+
+    async def refused() -> bool:
+        return set(await asyncio.to_thread(doing)) == {"refuses"}
+
+    await until(refused, seconds=120)
+    await stack.start()
+    await asyncio.to_thread(stack.command, "up")
+    assert set(doing()) == {"runs"}
+
+
+def test_a_gateway_that_restarts_is_no_success_until_it_has_been_up_for_a_while(stack: OnCluster) -> None:
+    os.kill(process(stack.pods[0]), signal.SIGKILL)
+    done = stack.command("up", "--ready-within", "5", check=False)
+    assert done.returncode == 1
+    assert re.search(r"veloz-gateway-\S+ (has restarted \(\d+ so far\)|does not run|is starting)", done.stderr), (
+        done.stderr
+    )
+    stack.command("up")
 
 
 def test_a_rollback_returns_to_the_last_good_release(stack: OnCluster) -> None:
