@@ -51,10 +51,17 @@ def _of(spec: Deployment, role: Role, apps: Any, core: Any) -> Iterator[Part]:  
         if pod.metadata.deletion_timestamp is None:
             log = ""
             if role == "balancer" and _ready(pod):
-                log = core.read_namespaced_pod_log(
-                    pod.metadata.name, spec.name, tail_lines=_LOG_LINES, _request_timeout=_SECONDS
-                )
+                log = _log(core, pod)
             yield part(pod, role, log, datetime.now(UTC))
+
+
+def _log(core: Any, pod: Any) -> str:  # noqa: ANN401
+    """Raw: what the client makes of it is the text of a Python literal."""
+    where: dict[str, Any] = {"name": pod.metadata.name, "namespace": pod.metadata.namespace}
+    answer = core.read_namespaced_pod_log(
+        **where, tail_lines=_LOG_LINES, _request_timeout=_SECONDS, _preload_content=False
+    )
+    return bytes(answer.data).decode(errors="replace")
 
 
 def workload(one: Any, role: Role) -> Part:  # noqa: ANN401 - a Deployment's or a StatefulSet's
