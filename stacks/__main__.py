@@ -138,7 +138,9 @@ def smoke(
     def work(output: Output) -> dict[str, Any]:
         opened = _open(stack, root, output)
         spec = opened.project.deployment(stack)
-        return {"steps": [one._asdict() for one in opened.serve(spec, opened.pulumi.configuration(stack), seconds)]}
+        configuration = opened.pulumi.configuration(stack)
+        opened.wait(edge := opened.edge(configuration), seconds)
+        return {"steps": [one._asdict() for one in opened.smoke(spec, configuration, edge)]}
 
     run(machine, work)
 

@@ -133,9 +133,7 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
         anew = [word for urn in previewed.anew for word in ("--replace", urn)]
         progress = stack.apply("up", [*anew, *(["--config-file", str(wanted.file)] if wanted.file else [])])
         release = msgspec.structs.replace(release, image=str(stack.pulumi.outputs(stack.name).get("image") or ""))
-        steps = stack.serve(wanted.spec, configuration, seconds)
-        edge = stack.edge(configuration)
-        holding.hold(wanted.spec, configuration, stack.pulumi.environ, edge, stack.output, seconds)
+        steps = _proven(stack, wanted.spec, configuration, seconds)
     except Failure as error:
         if not again:
             releases.put(path, release.ended("failed"))
@@ -146,6 +144,17 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
     certificates_file.write(stack, configuration)
     stack.output.say(f"Release {release.id} serves: {stack.edge(configuration).url}", "green")
     return Deployed(release, progress.changed, steps)
+
+
+def _proven(stack: Stack, spec: Deployment, configuration: Configuration, seconds: float) -> list[Step]:
+    """It serves, every part of it stands, and stands after the smoke test still. Raises Failure."""
+    edge = stack.edge(configuration)
+    stack.wait(edge, seconds)
+    # Now: the smoke test would meet balancers that have not taken a new certificate yet.
+    holding.hold(spec, configuration, stack.pulumi.environ, edge, stack.output, seconds)
+    steps = stack.smoke(spec, configuration, edge)
+    holding.hold(spec, configuration, stack.pulumi.environ, edge, stack.output, seconds)
+    return steps
 
 
 def schema(stack: Stack, spec: Deployment) -> int:

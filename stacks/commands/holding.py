@@ -109,7 +109,7 @@ def hold(
             time.sleep(_POLL)
     lines = "\n".join(f"  {one}" for one in wrong)
     logs = f"kubectl --namespace {spec.name} logs" if spec.topology == "kubernetes" else "docker logs"
-    raise Failure(f"It serves, and not all of it stands after {seconds:g} s. See why: {logs} NAME\n{lines}")
+    raise Failure(f"It serves, but not all of it stands after {seconds:g} s. See why: {logs} NAME\n{lines}")
 
 
 def _digest(spec: Deployment, configuration: Configuration) -> str:

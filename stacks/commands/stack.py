@@ -175,12 +175,14 @@ class Stack(NamedTuple):
         authority = configuration.secrets.get("tls_ca", "")
         return smoke.Edge(str(outputs["url"]), str(outputs["address"]), int(outputs["port"]), authority)
 
-    def serve(self, spec: Deployment, configuration: Configuration, seconds: float) -> list[smoke.Step]:
-        """Wait until it is ready through the edge, then the smoke test. Raises Failure."""
-        edge = self.edge(configuration)
+    def wait(self, edge: smoke.Edge, seconds: float) -> None:
+        """Until it is ready through the edge. Raises Failure."""
         with self.output.step(f"waiting for {edge.url}") as progress:
             took = asyncio.run(smoke.wait_ready(edge, seconds, progress))
             progress(f"ready after {took:.1f} s")
+
+    def smoke(self, spec: Deployment, configuration: Configuration, edge: smoke.Edge) -> list[smoke.Step]:
+        """Raises Failure."""
         try:
             instruments = gateway_settings(spec).symbols
         except SettingsError:

@@ -161,7 +161,9 @@ def test_a_deployment_that_serves_and_does_not_stand_is_a_failed_release(
 
     monkeypatch.setattr(docker_standing, "read", restarting)
     write(deployed, gateway, log_level="WARNING")
-    with pytest.raises(Failure, match=r"not all of it stands after 1 s.*\n.*veloz-gateway has restarted \(7 so far\)"):
+    with pytest.raises(
+        Failure, match=r"but not all of it stands after 1 s.*\n.*veloz-gateway has restarted \(7 so far\)"
+    ):
         deploying.up(deployed.stack(NAME), seconds=1)
     assert outcomes(deployed) == [(1, "good", 0), (2, "failed", 0)]
 
