@@ -15,6 +15,7 @@ import yaml
 from app.migrate import MigrationRefused, read_migrations
 from stacks.commands import certificates_file, docker_facts, fixed_secrets, holding, releases
 from stacks.commands.failures import Failure
+from stacks.commands.pulumi_cli import Configuration
 from stacks.commands.releases import Release
 from stacks.commands.smoke import Step
 from stacks.commands.stack import READY_SECONDS, Stack
