@@ -24,6 +24,9 @@ Seconds = Annotated[float, typer.Option("--ready-within", min=1, max=3600, help=
 Interrupt = Annotated[
     bool, typer.Option("--interrupt", help="the only gateway that serves may be replaced: nobody trades meanwhile")
 ]
+TargetChanged = Annotated[
+    bool, typer.Option("--target-changed", help="it may go to another Docker host or cluster than the last release")
+]
 _READY: Final = 300.0
 
 
@@ -60,12 +63,13 @@ def init(
 @cli.command()
 def preview(*, stack: StackName = "", root: Root = projects.ROOT, machine: Machine = False) -> None:
     """Show what `up` would change, and what the policy says of it."""
-    from stacks.commands import holding  # noqa: PLC0415
+    from stacks.commands import holding, targets  # noqa: PLC0415
 
     def work(output: Output) -> dict[str, Any]:
         opened = _open(stack, root, output)
         spec = opened.project.deployment(stack)
         opened.aim(spec)
+        targets.guard(opened, spec, "up")
         broken = dict(holding.broken(spec, holding.gateways(spec, opened.pulumi.environ)))
         previewed = opened.preview(spec, opened.pulumi.configuration(stack), broken=broken)
         opened.show(previewed)
@@ -96,6 +100,7 @@ def up(
         bool, typer.Option("--secrets-changed", help="a changed password of the database was given to it, or none runs")
     ] = False,
     interrupt: Interrupt = False,
+    target_changed: TargetChanged = False,
     root: Root = projects.ROOT,
     machine: Machine = False,
 ) -> None:
@@ -104,7 +109,8 @@ def up(
 
     def work(output: Output) -> dict[str, Any]:
         opened = _open(stack, root, output)
-        done = deploying.up(opened, seconds=seconds, secrets_changed=secrets_changed, interrupt=interrupt)
+        accepted = deploying.Accepted(secrets_changed, interrupt, target_changed)
+        done = deploying.up(opened, seconds=seconds, accepted=accepted)
         return {"release": done.release, "changed": done.changed, "steps": [one._asdict() for one in done.steps]}
 
     run(machine, work)
@@ -116,6 +122,7 @@ def rollback(
     stack: StackName = "",
     seconds: Seconds = _READY,
     interrupt: Interrupt = False,
+    target_changed: TargetChanged = False,
     root: Root = projects.ROOT,
     machine: Machine = False,
 ) -> None:
@@ -123,7 +130,8 @@ def rollback(
     from stacks.commands import deploying  # noqa: PLC0415
 
     def work(output: Output) -> dict[str, Any]:
-        done = deploying.rollback(_open(stack, root, output), seconds=seconds, interrupt=interrupt)
+        accepted = deploying.Accepted(interrupt=interrupt, target_changed=target_changed)
+        done = deploying.rollback(_open(stack, root, output), seconds=seconds, accepted=accepted)
         return {"release": done.release, "changed": done.changed, "steps": [one._asdict() for one in done.steps]}
 
     run(machine, work)
@@ -167,15 +175,18 @@ def destroy(
     stack: StackName = "",
     confirm: Annotated[str, typer.Option(envvar="CONFIRM", help="the stack's name: its data goes too")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="do not ask on a terminal")] = False,
+    target_changed: TargetChanged = False,
     root: Root = projects.ROOT,
     machine: Machine = False,
 ) -> None:
     """Take the deployment away; its data stays unless CONFIRM is the stack's name."""
-    from stacks.commands import destroying  # noqa: PLC0415
+    from stacks.commands import destroying, targets  # noqa: PLC0415
 
     def work(output: Output) -> dict[str, Any]:
         opened = _open(stack, root, output)
-        opened.aim(opened.project.deployment(stack))
+        opened.aim(spec := opened.project.deployment(stack))
+        if not target_changed:
+            targets.guard(opened, spec, "destroy")
         going = destroying.look(opened, confirm)
         output.table(("change", "kind", "name", "what"), [one.row for one in going.changes])
         if going.kept:

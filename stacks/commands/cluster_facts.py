@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from stacks.commands.docker_facts import reason
+from stacks.commands.failures import Failure
 from stacks.spec import Deployment
 
 _SECONDS: Final = 8
 _MIB: Final = 1024 * 1024
+_OLDEST: Final = "kube-system"
 _DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -42,7 +47,7 @@ def read(spec: Deployment) -> Facts:
     from kubernetes.config import ConfigException  # noqa: PLC0415
     from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
-    where = spec.kubernetes.context or "the current context"
+    where = context(spec)
     try:
         with api(spec) as client:
             return _read(spec, where, client)
@@ -52,6 +57,44 @@ def read(spec: Deployment) -> Facts:
         return Facts(where, away=str(error))
     except (HTTPError, OSError) as error:
         return Facts(where, away=reason(error))
+
+
+def context(spec: Deployment) -> str:
+    """The one that is in use."""
+    from kubernetes import config  # noqa: PLC0415 - slow to load
+    from kubernetes.config import ConfigException  # noqa: PLC0415
+
+    if spec.kubernetes.context:
+        return spec.kubernetes.context
+    list_contexts: Any = config.list_kube_config_contexts  # its type is lacking
+    try:
+        return str(list_contexts()[1]["name"])
+    except (ConfigException, OSError, KeyError, TypeError):
+        return "the current context"
+
+
+def identity(spec: Deployment) -> dict[str, str]:
+    """By what the cluster is known: the namespace that is as old as it, and the authority of its API. Raises Failure."""
+    from kubernetes.client import ApiException, CoreV1Api  # noqa: PLC0415 - slow to load
+    from kubernetes.config import ConfigException  # noqa: PLC0415
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+    where = context(spec)
+    try:
+        with api(spec) as client:
+            authority = client.configuration.ssl_ca_cert
+            known = {"authority": sha256(Path(authority).read_bytes()).hexdigest() if authority else ""}
+            try:
+                core: Any = CoreV1Api(client)
+                found = core.read_namespace(_OLDEST, _request_timeout=_SECONDS)
+                known["namespace"] = str(found.metadata.uid)
+            except ApiException as error:
+                if error.status not in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+                    raise
+            return known
+    except (ApiException, ConfigException, HTTPError, OSError) as error:
+        said = f"the API says {error.status}" if isinstance(error, ApiException) else reason(error)
+        raise Failure(f"The cluster of {where} does not say who it is: {said}.") from error
 
 
 def api(spec: Deployment) -> Any:  # noqa: ANN401 - its type lacks half of it

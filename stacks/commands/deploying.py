@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -13,7 +13,7 @@ import msgspec
 import yaml
 
 from app.migrate import MigrationRefused, read_migrations
-from stacks.commands import certificates_file, docker_facts, fixed_secrets, holding, releases
+from stacks.commands import certificates_file, docker_facts, fixed_secrets, holding, releases, targets
 from stacks.commands.failures import Failure
 from stacks.commands.pulumi_cli import Configuration
 from stacks.commands.releases import Release
@@ -28,12 +28,19 @@ _GIT_SECONDS: Final = 10
 _OF_BUILDING: Final = frozenset({"registry", "build_args"})
 
 
-class Wanted(NamedTuple):
-    """`document` is what is recorded; `of` the release it returns to; `schema` None: the image's, else this tree's.
+class Accepted(NamedTuple):
+    """What somebody saw to, or puts up with: fixed_secrets.py, holding.py, targets.py."""
 
-    `secrets_changed`: somebody saw to it that changed secrets hold, see fixed_secrets.py; `interrupt`: the only gateway
-    that serves may be replaced, see holding.py.
-    """
+    secrets_changed: bool = False
+    interrupt: bool = False
+    target_changed: bool = False
+
+
+_NONE: Final = Accepted()
+
+
+class Wanted(NamedTuple):
+    """`document` is what is recorded; `of` the release it returns to; `schema` None: the image's, else this tree's."""
 
     spec: Deployment
     document: dict[str, Any]
@@ -41,8 +48,7 @@ class Wanted(NamedTuple):
     of: int = 0
     schema: int | None = None
     image: str = ""
-    secrets_changed: bool = False
-    interrupt: bool = False
+    accepted: Accepted = _NONE
 
 
 class Deployed(NamedTuple):
@@ -53,33 +59,22 @@ class Deployed(NamedTuple):
     steps: list[Step]
 
 
-def up(
-    stack: Stack, *, seconds: float = READY_SECONDS, secrets_changed: bool = False, interrupt: bool = False
-) -> Deployed:
+def up(stack: Stack, *, seconds: float = READY_SECONDS, accepted: Accepted = _NONE) -> Deployed:
     """What the stack file says. Raises Failure; an unreachable target has changed nothing then."""
     document = dict(stack.project.document(stack.name))
-    wanted = Wanted(
-        stack.project.deployment(stack.name), document, secrets_changed=secrets_changed, interrupt=interrupt
-    )
+    wanted = Wanted(stack.project.deployment(stack.name), document, accepted=accepted)
     return deploy(stack, wanted, seconds=seconds)
 
 
-def rollback(stack: Stack, *, seconds: float = READY_SECONDS, interrupt: bool = False) -> Deployed:
+def rollback(stack: Stack, *, seconds: float = READY_SECONDS, accepted: Accepted = _NONE) -> Deployed:
     """The last good release before the current one. Raises Failure."""
     known = releases.read(stack.project.releases(stack.name))
     target = releases.target(known)
     pinned = pin(target)
     stack.output.say(f"Returning to release {target.id} of {target.time}, image {target.image}.")
     with _stack_file(stack, pinned) as file:
-        wanted = Wanted(
-            _loaded(pinned, target),
-            target.deployment,
-            file,
-            target.id,
-            target.schema,
-            target.image,
-            interrupt=interrupt,
-        )
+        of = (target.id, target.schema, target.image)
+        wanted = Wanted(_loaded(pinned, target), target.deployment, file, *of, accepted)
         done = deploy(stack, wanted, seconds=seconds)
     stack.output.say(f"{stack.project.stack_file(stack.name)} is as it was: the next `make up` deploys what it says.")
     return done
@@ -106,13 +101,20 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
     configuration = stack.pulumi.configuration(stack.name)
     path = stack.project.releases(stack.name)
     known = releases.read(path)
-    if not wanted.secrets_changed:
+    if not wanted.accepted.secrets_changed:
         fixed_secrets.check(stack.name, wanted.spec, known, configuration.secrets)
+    verb = "rollback" if wanted.of else "up"
+    if not wanted.accepted.target_changed:
+        with suppress(targets.Silent):  # the pre-flight says it better
+            targets.guard(stack, wanted.spec, verb)
     stack.check(wanted.spec, configuration)
+    target = targets.read(wanted.spec, stack.pulumi.environ)
+    if not wanted.accepted.target_changed:
+        targets.check(stack.name, known, target, verb)
     gateways = holding.settled(wanted.spec, stack.pulumi.environ, stack.output)
     previewed = stack.preview(wanted.spec, configuration, wanted.file, dict(holding.broken(wanted.spec, gateways)))
     stack.show(previewed)
-    if not wanted.interrupt:
+    if not wanted.accepted.interrupt:
         holding.check(wanted.spec, gateways, previewed.replaced, stack.name)
     current = known[-1] if known else None
     # A good one that nothing changes is the same release still.
@@ -128,6 +130,7 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
         fixed=fixed_secrets.digests(wanted.spec, configuration.secrets),
     )
     if not again:
+        release = msgspec.structs.replace(release, target=dict(target.identity))
         releases.put(path, release)
     try:
         stack.output.say("deploying")

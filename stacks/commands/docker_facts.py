@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from stacks.commands import daemon_limits
+from stacks.commands.failures import Failure
 from stacks.spec import Deployment
 
 if TYPE_CHECKING:
@@ -101,6 +102,19 @@ def lacks(spec: Deployment, environ: Mapping[str, str], image: str) -> bool:
     except (DockerException, RequestException, OSError):
         return False
     return False
+
+
+def identity(spec: Deployment, environ: Mapping[str, str]) -> dict[str, str]:
+    """By what the daemon is known. Raises Failure."""
+    from docker.errors import DockerException  # noqa: PLC0415 - slow to load
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    try:
+        with daemon(spec, environ) as client:
+            info = client.info()
+    except (DockerException, RequestException, OSError) as error:
+        raise Failure(f"The Docker daemon at {host(spec, environ)} does not say who it is: {reason(error)}.") from error
+    return {"daemon": str(info.get("ID") or ""), "name": str(info.get("Name") or "")}
 
 
 def daemon(spec: Deployment, environ: Mapping[str, str]) -> contextlib.AbstractContextManager[docker.DockerClient]:

@@ -28,6 +28,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     commit: str = ""
     of: int = 0
     fixed: dict[str, str] = {}  # digests, see fixed_secrets.py
+    target: dict[str, str] = {}  # by what it is known, see targets.py
 
     @property
     def content(self) -> tuple[object, str]:

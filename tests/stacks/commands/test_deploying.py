@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from app.embedded import EmbeddedServers
@@ -36,6 +37,7 @@ def target(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
     found: list[Finding] = []
     monkeypatch.setattr(preflight, "check", lambda *_: found)
     monkeypatch.setattr(docker_standing, "read", well)
+    monkeypatch.setattr(docker_facts, "identity", lambda *_: {"daemon": "here"})
     return found
 
 
@@ -68,6 +70,7 @@ def first(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Place:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(preflight, "check", lambda *_: [])
         patch.setattr(docker_standing, "read", well)
+        patch.setattr(docker_facts, "identity", lambda *_: {"daemon": "here"})
         assert deploying.up(place.stack(NAME), seconds=20).release.outcome == "good"
     return place
 
@@ -143,7 +146,24 @@ def test_a_secret_that_no_update_can_change_stops_it_unless_somebody_saw_to_it(
     with pytest.raises(Failure, match="another password"):
         deploying.up(deployed.stack(NAME), seconds=20)
     assert outcomes(deployed) == [(1, "good", 0)]
-    assert deploying.up(deployed.stack(NAME), seconds=20, secrets_changed=True).release.id == 2
+    assert (
+        deploying.up(deployed.stack(NAME), seconds=20, accepted=deploying.Accepted(secrets_changed=True)).release.id
+        == 2
+    )
+
+
+def test_another_docker_host_is_refused_unless_somebody_saw_to_it(
+    deployed: Place, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert known(deployed)[0].target == {"daemon": "here"}
+    monkeypatch.setattr(docker_facts, "identity", lambda *_: {"daemon": "elsewhere"})
+    write(deployed, gateway, log_level="WARNING")
+    before = deployed.state()
+    with pytest.raises(Failure, match=r"daemon here, and the Docker at .* is daemon elsewhere; the daemon differs"):
+        deploying.up(deployed.stack(NAME), seconds=20)
+    assert deployed.state() == before
+    again = deploying.up(deployed.stack(NAME), seconds=20, accepted=deploying.Accepted(target_changed=True))
+    assert again.release.target == {"daemon": "elsewhere"}
 
 
 def test_what_pulumi_cannot_do_is_a_failed_release_and_says_the_way_back(deployed: Place, gateway: Gateway) -> None:
@@ -222,6 +242,9 @@ def test_the_preview_is_a_table_of_changes_for_people_and_a_document_for_machine
     previewed = stack.preview(deployed.project.deployment(NAME), stack.pulumi.configuration(NAME))
     stack.show(previewed)
     assert "update  Resource  gateway" in capsys.readouterr().out
+    releases.put(
+        deployed.project.releases(NAME), msgspec.structs.replace(known(deployed)[0], target={})
+    )  # whoever answers
     document: dict[str, Any] = deployed.run("preview", "--stack", NAME, "--json").document
     assert document["ok"]
     assert [(one["op"], one["name"]) for one in document["changes"]] == [("update", "gateway")]
