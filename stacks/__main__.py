@@ -105,13 +105,21 @@ def up(
 
 @cli.command()
 def rollback(
-    *, stack: StackName = "", seconds: Seconds = _READY, root: Root = projects.ROOT, machine: Machine = False
+    *,
+    stack: StackName = "",
+    seconds: Seconds = _READY,
+    schema: Annotated[
+        int | None,
+        typer.Option("--schema", min=1, help="how many migrations the database has, where nobody else can say"),
+    ] = None,
+    root: Root = projects.ROOT,
+    machine: Machine = False,
 ) -> None:
     """Return to the last good release before this one."""
     from stacks.commands import deploying  # noqa: PLC0415
 
     def work(output: Output) -> dict[str, Any]:
-        done = deploying.rollback(_open(stack, root, output), seconds=seconds)
+        done = deploying.rollback(_open(stack, root, output), seconds=seconds, schema=schema)
         return {"release": done.release, "changed": done.changed, "steps": [one._asdict() for one in done.steps]}
 
     run(machine, work)
@@ -139,7 +147,8 @@ def releases(*, stack: StackName = "", root: Root = projects.ROOT, machine: Mach
     def work(output: Output) -> dict[str, Any]:
         known = records.read(projects.read(root).releases(projects.check_name(stack)))
         rows = [
-            (str(r.id), r.time, r.outcome, f"returns to {r.of}" if r.of else "", r.image, str(r.schema)) for r in known
+            (str(r.id), r.time, r.outcome, f"returns to {r.of}" if r.of else "", r.image, str(r.knows or "?"))
+            for r in known
         ]
         output.table(("release", "time", "outcome", "", "image", "schema"), rows)
         return {"releases": known}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -12,14 +12,13 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import yaml
 
-from app.migrate import MigrationRefused, read_migrations
-from stacks.commands import certificates_file, docker_facts, fixed_secrets, releases
+from stacks.commands import certificates_file, fixed_secrets, image_labels, releases, schemas
 from stacks.commands.failures import Failure
-from stacks.commands.releases import Release
+from stacks.commands.image_labels import Said
+from stacks.commands.releases import Release, SchemaUnknown
 from stacks.commands.smoke import Step
 from stacks.commands.stack import READY_SECONDS, Stack
 from stacks.document import CONFIG_KEY, load
-from stacks.images.recipe import SCHEMA_LABEL
 from stacks.refusals import SpecError
 from stacks.spec import Deployment
 
@@ -28,7 +27,7 @@ _OF_BUILDING: Final = frozenset({"registry", "build_args"})
 
 
 class Wanted(NamedTuple):
-    """`document` is what is recorded; `of` the release it returns to; `schema` None: the image's, else this tree's.
+    """`document` is what is recorded; `back` the release it returns to.
 
     `secrets_changed`: somebody saw to it that changed secrets hold, see fixed_secrets.py.
     """
@@ -36,9 +35,7 @@ class Wanted(NamedTuple):
     spec: Deployment
     document: dict[str, Any]
     file: Path | None = None
-    of: int = 0
-    schema: int | None = None
-    image: str = ""
+    back: Release | None = None
     secrets_changed: bool = False
 
 
@@ -57,17 +54,25 @@ def up(stack: Stack, *, seconds: float = READY_SECONDS, secrets_changed: bool = 
     return deploy(stack, wanted, seconds=seconds)
 
 
-def rollback(stack: Stack, *, seconds: float = READY_SECONDS) -> Deployed:
-    """The last good release before the current one. Raises Failure."""
+def rollback(stack: Stack, *, seconds: float = READY_SECONDS, schema: int | None = None) -> Deployed:
+    """The last good release before the current one. `schema`: how many migrations the database has. Raises Failure."""
     known = releases.read(stack.project.releases(stack.name))
-    target = releases.target(known)
+    chosen = releases.earlier(known)
+    target = schemas.returned_to(stack, known, _said(stack, chosen), schema)
     pinned = pin(target)
     stack.output.say(f"Returning to release {target.id} of {target.time}, image {target.image}.")
     with _stack_file(stack, pinned) as file:
-        wanted = Wanted(_loaded(pinned, target), target.deployment, file, target.id, target.schema, target.image)
+        wanted = Wanted(_loaded(pinned, target), target.deployment, file, target)
         done = deploy(stack, wanted, seconds=seconds)
     stack.output.say(f"{stack.project.stack_file(stack.name)} is as it was: the next `make up` deploys what it says.")
     return done
+
+
+def _said(stack: Stack, chosen: Release) -> Said:
+    """By its image, which nothing but its labels tells of."""
+    spec, images = _loaded(pin(chosen), chosen), chosen.deployment.get("images", {})
+    pushed = bool(images.get("veloz") or images.get("registry"))
+    return image_labels.read(chosen.image, spec, stack.pulumi.environ, pushed=pushed)
 
 
 def pin(target: Release) -> dict[str, Any]:
@@ -100,15 +105,7 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
     # A good one that nothing changes is the same release still.
     same = current and current.outcome == "good" and current.deployment == wanted.document and not previewed.changes
     again = current if same else None
-    release = again or releases.begin(
-        known,
-        wanted.document,
-        schema=schema(stack, wanted.spec) if wanted.schema is None else wanted.schema,
-        commit=commit(stack.project.root),
-        image=wanted.image,
-        of=wanted.of,
-        fixed=fixed_secrets.digests(wanted.spec, configuration.secrets),
-    )
+    release = again or _begun(stack, wanted, known, fixed_secrets.digests(wanted.spec, configuration.secrets))
     if not again:
         releases.put(path, release)
     try:
@@ -121,25 +118,27 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
         if not again:
             releases.put(path, release.ended("failed"))
         raise Failure(f"{error}\n{_way_back(stack)}") from error
-    if not again:
-        release = release.ended("good")
+    release = schemas.measured(release if again else release.ended("good"), stack.edge(configuration))
+    if release != current:
         releases.put(path, release)
     certificates_file.write(stack, configuration)
     stack.output.say(f"Release {release.id} serves: {stack.edge(configuration).url}", "green")
     return Deployed(release, progress.changed, steps)
 
 
-def schema(stack: Stack, spec: Deployment) -> int:
-    """How many migrations the image knows: by its label, else those of this tree, which it is built from."""
-    try:
-        ours = len(read_migrations())
-    except MigrationRefused as error:
-        raise Failure(f"app/schema: {error}.") from error
-    if not spec.images.veloz or spec.topology == "kubernetes":
-        return ours
-    labels = docker_facts.read(spec, stack.pulumi.environ).images.get(spec.images.veloz, {})
-    said = labels.get(SCHEMA_LABEL, "")
-    return int(said) if said.isdecimal() else ours
+def _begun(stack: Stack, wanted: Wanted, known: Sequence[Release], fixed: dict[str, str]) -> Release:
+    back = wanted.back
+    schema, witness = (back.schema, back.witness) if back else schemas.of_image(stack, wanted.spec)
+    release = releases.begin(
+        known,
+        wanted.document,
+        schema=schema,
+        commit=commit(stack.project.root),
+        image=back.image if back else "",
+        of=back.id if back else 0,
+        fixed=fixed,
+    )
+    return msgspec.structs.replace(release, witness=witness)
 
 
 def commit(root: Path) -> str:
@@ -165,9 +164,16 @@ def _git(root: Path, *arguments: str) -> str:
 
 def _way_back(stack: Stack) -> str:
     try:
-        target = releases.target(releases.read(stack.project.releases(stack.name)))
+        known = releases.read(stack.project.releases(stack.name))
+        target = releases.earlier(known)
     except Failure:
         return "There is no earlier release to return to; what was done so far stays, and `make up` goes on from there."
+    try:
+        releases.target(known)
+    except SchemaUnknown:
+        pass  # a rollback asks
+    except Failure as error:
+        return str(error)
     return f"Return to release {target.id}: make rollback STACK={stack.name}"
 
 

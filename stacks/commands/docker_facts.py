@@ -103,6 +103,18 @@ def lacks(spec: Deployment, environ: Mapping[str, str], image: str) -> bool:
     return False
 
 
+def labels(spec: Deployment, environ: Mapping[str, str], image: str) -> dict[str, str] | None:
+    """Of an image that is on the host; None: it is not, or the daemon does not answer."""
+    from docker.errors import DockerException  # noqa: PLC0415 - slow to load
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    try:
+        with _client(host(spec, environ)) as client:
+            return dict(client.images.get(image).labels or {})
+    except (DockerException, RequestException, OSError):
+        return None
+
+
 @contextlib.contextmanager
 def _client(where: str) -> Iterator[docker.DockerClient]:
     import docker  # noqa: PLC0415 - slow to load

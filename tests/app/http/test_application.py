@@ -140,12 +140,14 @@ async def test_a_schema_of_a_newer_version_is_refused(postgres: str, engine_bina
         assert "0999_future.sql" in await refused(POSTGRES_DSN=database, ENGINE=str(engine_binary), PORT="0")
 
 
-async def test_health_says_how_many_migrations_are_known_and_how_many_the_database_has(make_gateway: MakeGateway) -> None:
+async def test_health_says_how_many_migrations_are_known_and_how_many_the_database_has(
+    make_gateway: MakeGateway,
+) -> None:
     ours = len(read_migrations())
     async with make_gateway() as gateway:
 
         async def says(database: int | None) -> bool:
-            return (await gateway.get("/health")).json["schema"] == {"known": ours, "database": database}
+            return bool((await gateway.get("/health")).json["schema"] == {"known": ours, "database": database})
 
         assert await says(ours)
         # A newer gateway brings the database further while this one runs.
