@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import yaml
 
+from stacks import older_image
 from stacks.commands import certificates_file, fixed_secrets, image_labels, releases, schemas
 from stacks.commands.failures import Failure
 from stacks.commands.image_labels import Said
@@ -19,10 +20,12 @@ from stacks.commands.releases import Release, SchemaUnknown
 from stacks.commands.smoke import Step
 from stacks.commands.stack import READY_SECONDS, Stack
 from stacks.document import CONFIG_KEY, load
+from stacks.images.recipe import SETTINGS_LABEL
 from stacks.refusals import SpecError
 from stacks.spec import Deployment
 
 _GIT_SECONDS: Final = 10
+_NOTHING: Final = Said(None)
 _OF_BUILDING: Final = frozenset({"registry", "build_args"})
 
 
@@ -58,8 +61,9 @@ def rollback(stack: Stack, *, seconds: float = READY_SECONDS, schema: int | None
     """The last good release before the current one. `schema`: how many migrations the database has. Raises Failure."""
     known = releases.read(stack.project.releases(stack.name))
     chosen = releases.earlier(known)
-    target = schemas.returned_to(stack, known, _said(stack, chosen), schema)
-    pinned = pin(target)
+    said = _said(stack, chosen)
+    target = schemas.returned_to(stack, known, said, schema)
+    pinned = pin(target, said)
     stack.output.say(f"Returning to release {target.id} of {target.time}, image {target.image}.")
     with _stack_file(stack, pinned) as file:
         wanted = Wanted(_loaded(pinned, target), target.deployment, file, target)
@@ -75,9 +79,14 @@ def _said(stack: Stack, chosen: Release) -> Said:
     return image_labels.read(chosen.image, spec, stack.pulumi.environ, pushed=pushed)
 
 
-def pin(target: Release) -> dict[str, Any]:
-    """Its description, with the image that it was then: nothing is built or pushed, so nothing says how."""
+def pin(target: Release, said: Said = _NOTHING) -> dict[str, Any]:
+    """Its description, with the image that it was then: nothing is built or pushed, so nothing says how.
+
+    And with the settings that the image says it knows, when this program has others.
+    """
     images = {name: value for name, value in target.deployment.get("images", {}).items() if name not in _OF_BUILDING}
+    if (known := said.words(SETTINGS_LABEL)) and older_image.lacks(known):
+        images["known_settings"] = list(known)
     return {**target.deployment, "images": {**images, "veloz": target.image}}
 
 

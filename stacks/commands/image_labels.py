@@ -20,6 +20,10 @@ class Said(NamedTuple):
         text = (self.labels or {}).get(label, "")
         return (int(text) or None) if text.isascii() and text.isdecimal() else None
 
+    def words(self, label: str) -> tuple[str, ...]:
+        """Of a label with commas; none when it is not there."""
+        return tuple(filter(None, (self.labels or {}).get(label, "").split(",")))
+
 
 def read(image: str, spec: Deployment, environ: Mapping[str, str], *, pushed: bool = True) -> Said:
     """Of an image for this deployment. A cluster's nodes take it from its registry, whatever a daemon here has.
