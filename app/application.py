@@ -51,6 +51,7 @@ async def serve(settings: Settings, stop: asyncio.Event, listening: Callable[[Se
         asyncio.create_task(services.config.follow(services.exchange.pool)),
         asyncio.create_task(services.switch_watch.run()),
         asyncio.create_task(services.limiter.run()),
+        asyncio.create_task(services.schema.follow(services.exchange.pool)),
     )
     try:
         await runner.setup()
@@ -104,6 +105,7 @@ async def _start(services: Services) -> None:
     await exchange.start()
     await _until_there("the configuration", lambda: services.config.load(exchange.pool))
     await _until_there("the first key", lambda: _register(services))
+    await _until_there("the schema's number", lambda: services.schema.look(exchange.pool))
     services.lifecycle.started = True
 
 

@@ -26,6 +26,7 @@ from app.operation import MAX_BODY
 from app.ratelimit import Limiter
 from app.routes import OPERATIONS
 from app.runtime_config import RuntimeConfig
+from app.schema_watch import SchemaWatch
 from app.sessions import Sessions
 from app.settings import Settings
 from app.streams import Streams
@@ -112,6 +113,7 @@ def make_services(settings: Settings) -> Services:
         switches=switches,
         switch_watch=SwitchWatch(switches, exchange, metrics.core.switches_fired),
         lifecycle=Lifecycle(),
+        schema=SchemaWatch(),
         proxies=networks(settings.trusted_proxies),
     )
 

@@ -16,6 +16,7 @@ from app.exchange import Component, Standing
 from app.keys import ADDRESS
 from app.operation import Call, Nothing, answer
 from app.roles import Role
+from app.schema_watch import Schema
 
 _FORWARDED = {"X-Forwarded-For", "X-Real-IP", "Forwarded"}
 
@@ -29,7 +30,10 @@ class Alive(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """`ok` means that orders are taken. A component in `optional` does not count: without Redis, sessions are off."""
+    """`ok` means that orders are taken. A component in `optional` does not count: without Redis, sessions are off.
+
+    `schema` tells who returns to an older release whether its gateways would start.
+    """
 
     ok: bool
     version: str
@@ -38,6 +42,7 @@ class Health(msgspec.Struct, frozen=True):
     components: dict[str, Component]
     failing: list[str]
     optional: list[str]
+    schema: Schema
 
 
 async def live(call: Call[Nothing, Any]) -> web.Response:
@@ -65,7 +70,8 @@ async def ready(call: Call[Nothing, Any]) -> web.Response:
     failing = sorted(name for name, component in components.items() if not component.ok and name != "redis")
     ok = not failing and services.exchange.ready
     standing = services.exchange.standing()
-    body = Health(ok, __version__, services.lifecycle.uptime, standing, components, failing, ["redis"])
+    schema = services.schema.schema()
+    body = Health(ok, __version__, services.lifecycle.uptime, standing, components, failing, ["redis"], schema)
     return _status(body, ok=ok)
 
 

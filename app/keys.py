@@ -16,6 +16,7 @@ from app.metrics import Metrics
 from app.ratelimit import Limiter
 from app.roles import Principal
 from app.runtime_config import RuntimeConfig
+from app.schema_watch import SchemaWatch
 from app.sessions import Sessions
 from app.settings import Settings
 from app.streams import Streams
@@ -40,6 +41,7 @@ class Services:
     switches: Switches
     switch_watch: SwitchWatch
     lifecycle: Lifecycle
+    schema: SchemaWatch
     proxies: tuple[Network, ...]
 
 

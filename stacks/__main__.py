@@ -123,6 +123,10 @@ def rollback(
     seconds: Seconds = _READY,
     interrupt: Interrupt = False,
     target_changed: TargetChanged = False,
+    schema: Annotated[
+        int | None,
+        typer.Option("--schema", min=1, help="how many migrations the database has, where nobody else can say"),
+    ] = None,
     root: Root = projects.ROOT,
     machine: Machine = False,
 ) -> None:
@@ -131,7 +135,8 @@ def rollback(
 
     def work(output: Output) -> dict[str, Any]:
         accepted = deploying.Accepted(interrupt=interrupt, target_changed=target_changed)
-        done = deploying.rollback(_open(stack, root, output), seconds=seconds, accepted=accepted)
+        opened = _open(stack, root, output)
+        done = deploying.rollback(opened, seconds=seconds, schema=schema, accepted=accepted)
         return {"release": done.release, "changed": done.changed, "steps": [one._asdict() for one in done.steps]}
 
     run(machine, work)
@@ -161,7 +166,8 @@ def releases(*, stack: StackName = "", root: Root = projects.ROOT, machine: Mach
     def work(output: Output) -> dict[str, Any]:
         known = records.read(projects.read(root).releases(projects.check_name(stack)))
         rows = [
-            (str(r.id), r.time, r.outcome, f"returns to {r.of}" if r.of else "", r.image, str(r.schema)) for r in known
+            (str(r.id), r.time, r.outcome, f"returns to {r.of}" if r.of else "", r.image, str(r.knows or "?"))
+            for r in known
         ]
         output.table(("release", "time", "outcome", "", "image", "schema"), rows)
         return {"releases": known}

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from stacks import names, ports
+from stacks.older_image import knows
 from stacks.secrets import wanted
 from stacks.spec import Deployment
 
@@ -58,8 +59,14 @@ def secret_files(spec: Deployment, given: frozenset[str] = frozenset()) -> dict[
 def variables(spec: Deployment, replica: int = 1, given: frozenset[str] = frozenset()) -> dict[str, str]:
     """Of gateway number `replica`. On Kubernetes all are alike, with $(POD_NAME) and $(POD_IP).
 
-    In single they are of the one process that starts the embedded stores and the gateway: no store among them.
+    In single they are of the one process that starts the embedded stores and the gateway: no store among them. What an
+    older image does not know is not among them.
     """
+    return {name: value for name, value in every_variable(spec, replica, given).items() if knows(spec, name)}
+
+
+def every_variable(spec: Deployment, replica: int = 1, given: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Those of an image that knows them all."""
     found = {f"VELOZ_{name.upper()}": _text(value) for name, value in spec.gateways.settings.items()}
     found |= dict(_derived(spec, replica))
     return found | {f"VELOZ_{name.upper()}_FILE": path for name, path in secret_files(spec, given).items()}

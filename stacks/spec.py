@@ -109,6 +109,10 @@ class Images(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     registry: Annotated[str, Meta(pattern=r"^([a-z0-9][A-Za-z0-9._:/-]{0,200})?\Z")] = ""
     veloz: Annotated[str, Meta(pattern=r"^([a-z0-9][A-Za-z0-9._:/-]{0,250}(@sha256:[0-9a-f]{64})?)?\Z")] = ""
+    known_settings: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}\Z")], ...],
+        Meta(description="of an older images.veloz, by its label io.veloz.settings; a rollback writes it. Empty: all"),
+    ] = ()
     python: Image = "python:3.11.13-slim-bookworm"
     nginx: Image = "nginx:1.28.0-bookworm"
     haproxy: Image = "haproxy:3.2.25"

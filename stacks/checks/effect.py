@@ -43,6 +43,8 @@ def _without(spec: Deployment) -> Iterator[tuple[str, str]]:
             yield f"{store}.port", f"needs {store}.store external"
     if spec.images.veloz:
         yield "images.registry", "has nothing to push beside images.veloz"
+    else:
+        yield "images.known_settings", "needs images.veloz"
 
 
 def _edge(spec: Deployment) -> Iterator[tuple[str, str]]:

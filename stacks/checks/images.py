@@ -11,7 +11,7 @@ from stacks.references import parse, version
 from stacks.refusals import Refusal
 from stacks.spec import Deployment
 
-_OTHERS: Final = frozenset({"registry", "build_args", "pull_secret"})
+_OTHERS: Final = frozenset({"registry", "build_args", "pull_secret", "known_settings"})
 
 # With least connections and a gateway that is tried again elsewhere, they loop until their own watchdog ends them: seen here
 # with 3.2.0 under a rolling update; https://github.com/haproxy/haproxy/issues/2990.

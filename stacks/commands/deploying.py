@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -12,19 +12,21 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import yaml
 
-from app.migrate import MigrationRefused, read_migrations
-from stacks.commands import certificates_file, docker_facts, fixed_secrets, holding, releases, targets
+from stacks import older_image
+from stacks.commands import certificates_file, fixed_secrets, holding, image_labels, releases, schemas, targets
 from stacks.commands.failures import Failure
+from stacks.commands.image_labels import Said
 from stacks.commands.pulumi_cli import Configuration
-from stacks.commands.releases import Release
+from stacks.commands.releases import Release, SchemaUnknown
 from stacks.commands.smoke import Step
 from stacks.commands.stack import READY_SECONDS, Stack
 from stacks.document import CONFIG_KEY, load
-from stacks.images.recipe import SCHEMA_LABEL
+from stacks.images.recipe import SETTINGS_LABEL
 from stacks.refusals import SpecError
 from stacks.spec import Deployment
 
 _GIT_SECONDS: Final = 10
+_NOTHING: Final = Said(None)
 _OF_BUILDING: Final = frozenset({"registry", "build_args"})
 
 
@@ -40,14 +42,12 @@ _NONE: Final = Accepted()
 
 
 class Wanted(NamedTuple):
-    """`document` is what is recorded; `of` the release it returns to; `schema` None: the image's, else this tree's."""
+    """`document` is what is recorded; `back` the release it returns to."""
 
     spec: Deployment
     document: dict[str, Any]
     file: Path | None = None
-    of: int = 0
-    schema: int | None = None
-    image: str = ""
+    back: Release | None = None
     accepted: Accepted = _NONE
 
 
@@ -66,23 +66,38 @@ def up(stack: Stack, *, seconds: float = READY_SECONDS, accepted: Accepted = _NO
     return deploy(stack, wanted, seconds=seconds)
 
 
-def rollback(stack: Stack, *, seconds: float = READY_SECONDS, accepted: Accepted = _NONE) -> Deployed:
-    """The last good release before the current one. Raises Failure."""
+def rollback(
+    stack: Stack, *, seconds: float = READY_SECONDS, schema: int | None = None, accepted: Accepted = _NONE
+) -> Deployed:
+    """The last good release before the current one. `schema`: how many migrations the database has. Raises Failure."""
     known = releases.read(stack.project.releases(stack.name))
-    target = releases.target(known)
-    pinned = pin(target)
+    chosen = releases.earlier(known)
+    said = _said(stack, chosen)
+    target = schemas.returned_to(stack, known, said, schema)
+    pinned = pin(target, said)
     stack.output.say(f"Returning to release {target.id} of {target.time}, image {target.image}.")
     with _stack_file(stack, pinned) as file:
-        of = (target.id, target.schema, target.image)
-        wanted = Wanted(_loaded(pinned, target), target.deployment, file, *of, accepted)
+        wanted = Wanted(_loaded(pinned, target), target.deployment, file, target, accepted)
         done = deploy(stack, wanted, seconds=seconds)
     stack.output.say(f"{stack.project.stack_file(stack.name)} is as it was: the next `make up` deploys what it says.")
     return done
 
 
-def pin(target: Release) -> dict[str, Any]:
-    """Its description, with the image that it was then: nothing is built or pushed, so nothing says how."""
+def _said(stack: Stack, chosen: Release) -> Said:
+    """By its image, which nothing but its labels tells of."""
+    spec, images = _loaded(pin(chosen), chosen), chosen.deployment.get("images", {})
+    pushed = bool(images.get("veloz") or images.get("registry"))
+    return image_labels.read(chosen.image, spec, stack.pulumi.environ, pushed=pushed)
+
+
+def pin(target: Release, said: Said = _NOTHING) -> dict[str, Any]:
+    """Its description, with the image that it was then: nothing is built or pushed, so nothing says how.
+
+    And with the settings that the image says it knows, when this program has others.
+    """
     images = {name: value for name, value in target.deployment.get("images", {}).items() if name not in _OF_BUILDING}
+    if (known := said.words(SETTINGS_LABEL)) and older_image.lacks(known):
+        images["known_settings"] = list(known)
     return {**target.deployment, "images": {**images, "veloz": target.image}}
 
 
@@ -103,7 +118,7 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
     known = releases.read(path)
     if not wanted.accepted.secrets_changed:
         fixed_secrets.check(stack.name, wanted.spec, known, configuration.secrets)
-    verb = "rollback" if wanted.of else "up"
+    verb = "rollback" if wanted.back else "up"
     if not wanted.accepted.target_changed:
         with suppress(targets.Silent):  # the pre-flight says it better
             targets.guard(stack, wanted.spec, verb)
@@ -120,15 +135,7 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
     # A good one that nothing changes is the same release still.
     same = current and current.outcome == "good" and current.deployment == wanted.document and not previewed.changes
     again = current if same else None
-    release = again or releases.begin(
-        known,
-        wanted.document,
-        schema=schema(stack, wanted.spec) if wanted.schema is None else wanted.schema,
-        commit=commit(stack.project.root),
-        image=wanted.image,
-        of=wanted.of,
-        fixed=fixed_secrets.digests(wanted.spec, configuration.secrets),
-    )
+    release = again or _begun(stack, wanted, known, fixed_secrets.digests(wanted.spec, configuration.secrets))
     if not again:
         release = msgspec.structs.replace(release, target=dict(target.identity))
         releases.put(path, release)
@@ -142,8 +149,8 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
         if not again:
             releases.put(path, release.ended("failed"))
         raise Failure(f"{error}\n{_way_back(stack)}") from error
-    if not again:
-        release = release.ended("good")
+    release = schemas.measured(release if again else release.ended("good"), stack.edge(configuration))
+    if release != current:
         releases.put(path, release)
     certificates_file.write(stack, configuration)
     stack.output.say(f"Release {release.id} serves: {stack.edge(configuration).url}", "green")
@@ -161,17 +168,19 @@ def _proven(stack: Stack, spec: Deployment, configuration: Configuration, second
     return steps
 
 
-def schema(stack: Stack, spec: Deployment) -> int:
-    """How many migrations the image knows: by its label, else those of this tree, which it is built from."""
-    try:
-        ours = len(read_migrations())
-    except MigrationRefused as error:
-        raise Failure(f"app/schema: {error}.") from error
-    if not spec.images.veloz or spec.topology == "kubernetes":
-        return ours
-    labels = docker_facts.read(spec, stack.pulumi.environ).images.get(spec.images.veloz, {})
-    said = labels.get(SCHEMA_LABEL, "")
-    return int(said) if said.isdecimal() else ours
+def _begun(stack: Stack, wanted: Wanted, known: Sequence[Release], fixed: dict[str, str]) -> Release:
+    back = wanted.back
+    schema, witness = (back.schema, back.witness) if back else schemas.of_image(stack, wanted.spec)
+    release = releases.begin(
+        known,
+        wanted.document,
+        schema=schema,
+        commit=commit(stack.project.root),
+        image=back.image if back else "",
+        of=back.id if back else 0,
+        fixed=fixed,
+    )
+    return msgspec.structs.replace(release, witness=witness)
 
 
 def commit(root: Path) -> str:
@@ -197,9 +206,16 @@ def _git(root: Path, *arguments: str) -> str:
 
 def _way_back(stack: Stack) -> str:
     try:
-        target = releases.target(releases.read(stack.project.releases(stack.name)))
+        known = releases.read(stack.project.releases(stack.name))
+        target = releases.earlier(known)
     except Failure:
         return "There is no earlier release to return to; what was done so far stays, and `make up` goes on from there."
+    try:
+        releases.target(known)
+    except SchemaUnknown:
+        pass  # a rollback asks
+    except Failure as error:
+        return str(error)
     return f"Return to release {target.id}: make rollback STACK={stack.name}"
 
 

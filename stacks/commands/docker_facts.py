@@ -104,6 +104,18 @@ def lacks(spec: Deployment, environ: Mapping[str, str], image: str) -> bool:
     return False
 
 
+def labels(spec: Deployment, environ: Mapping[str, str], image: str) -> dict[str, str] | None:
+    """Of an image that is on the host; None: it is not, or the daemon does not answer."""
+    from docker.errors import DockerException  # noqa: PLC0415 - slow to load
+    from requests.exceptions import RequestException  # noqa: PLC0415
+
+    try:
+        with daemon(spec, environ) as client:
+            return dict(client.images.get(image).labels or {})
+    except (DockerException, RequestException, OSError):
+        return None
+
+
 def identity(spec: Deployment, environ: Mapping[str, str]) -> dict[str, str]:
     """By what the daemon is known. Raises Failure."""
     from docker.errors import DockerException  # noqa: PLC0415 - slow to load

@@ -14,17 +14,25 @@ from stacks.commands.failures import Failure
 
 # begun: it changed something and did not come to its end.
 Outcome: TypeAlias = Literal["begun", "good", "failed", "destroyed"]
+# Who says how many migrations an image knows; nobody: an earlier program wrote down those of its own tree for any image.
+Witness: TypeAlias = Literal["", "tree", "image", "gateways", "person"]
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`deployment` is what the stack file said; `schema` how many migrations its image knows; `of` the release it returns to."""
+    """`deployment` is what the stack file said; `of` the release it returns to.
+
+    `schema` is how many migrations its image knows as `witness` says, `database` how many the database had when it served;
+    None, and 0 in old records: nobody knows.
+    """
 
     id: int
     time: str
     outcome: Outcome
     deployment: dict[str, Any]
     image: str = ""
-    schema: int = 0
+    schema: int | None = None
+    witness: Witness = ""
+    database: int | None = None
     commit: str = ""
     of: int = 0
     fixed: dict[str, str] = {}  # digests, see fixed_secrets.py
@@ -39,6 +47,17 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def origin(self) -> int:
         """The release whose content this is."""
         return self.of or self.id
+
+    @property
+    def knows(self) -> int | None:
+        """How many migrations its image knows; None: nobody knows."""
+        named = (self.deployment.get("images") or {}).get("veloz")
+        return None if named and not self.witness else self.schema or None
+
+    @property
+    def applied(self) -> int | None:
+        """How many migrations it may have left in the database; None: nobody knows."""
+        return None if self.knows is None else max(self.knows, self.database or 0)
 
     def ended(self, outcome: Outcome) -> Release:
         return msgspec.structs.replace(self, outcome=outcome, time=now())
@@ -71,7 +90,7 @@ def begin(
     known: Sequence[Release],
     deployment: dict[str, Any],
     *,
-    schema: int,
+    schema: int | None,
     commit: str,
     image: str = "",
     of: int = 0,
@@ -101,8 +120,41 @@ def put(path: Path, release: Release) -> None:
     write(path, [*others, release])
 
 
-def target(known: Sequence[Release]) -> Release:
-    """The last good release before the current one that is something else. Raises Failure when rolling back is refused."""
+class SchemaUnknown(Failure):
+    """Nobody knows whether an older release can work with the database as it is."""
+
+
+def target(known: Sequence[Release], database: int | None = None) -> Release:
+    """The release to return to. Raises Failure when that is refused, SchemaUnknown when nobody knows whether it is to be.
+
+    `database`: how many migrations the database has, if somebody knows; else as many as any release since may have left.
+    """
+    chosen = earlier(known)
+    if chosen.knows is None:
+        raise SchemaUnknown(f"Nobody knows how many migrations release {chosen.id} ({chosen.image}) knows")
+    # What came before it is no matter: it served on that.
+    left = {one.id: one.applied for one in _since(known) if one.id >= chosen.id}
+    if database is None and (unknown := [str(number) for number, one in left.items() if one is None]):
+        raise SchemaUnknown(
+            f"Nobody knows how many migrations came into the database with release {', '.join(unknown)}"
+        )
+    newest = max((one or 0 for one in left.values()), default=0) if database is None else database
+    if chosen.knows < newest:
+        raise Failure(
+            f"Release {chosen.id} knows the schema up to migration {chosen.knows}, and the database has {newest}: its "
+            "gateways would refuse to start. A release must know every migration that was applied: repair forward "
+            "with make up, or restore a backup from before it."
+        )
+    return chosen
+
+
+def _since(known: Sequence[Release]) -> list[Release]:
+    """Those of the database that there is now."""
+    return [one for one in known if one.id > max((x.id for x in known if x.outcome == "destroyed"), default=0)]
+
+
+def earlier(known: Sequence[Release]) -> Release:
+    """The last good release before the current one that is something else. Raises Failure: there is none."""
     if not known:
         raise Failure(
             "Nothing was released from here yet, so there is nothing to return to. Deploy first: make up STACK=…"
@@ -112,22 +164,13 @@ def target(known: Sequence[Release]) -> Release:
         raise Failure(
             "The deployment was destroyed with its data, so there is nothing to return to. Deploy: make up STACK=…"
         )
-    since = [one for one in known if one.id > max((x.id for x in known if x.outcome == "destroyed"), default=0)]
-    earlier = [
+    before = [
         one
-        for one in since
+        for one in _since(known)
         if one.id < current.origin and one.outcome == "good" and not one.of and one.content != current.content
     ]
-    if not earlier:
+    if not before:
         raise Failure(
             f"Before release {current.id} there is no good one that is any different. Repair forward: make up STACK=…"
         )
-    chosen = earlier[-1]
-    newest = max(one.schema for one in since)
-    if chosen.schema < newest:
-        raise Failure(
-            f"Release {chosen.id} knows the schema up to migration {chosen.schema}, and the database has {newest}: its "
-            "gateways would refuse to start. A release must know every migration that was applied: repair forward "
-            "with make up, or restore a backup from before it."
-        )
-    return chosen
+    return before[-1]

@@ -20,9 +20,9 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from app import __version__
 from app.migrate import read_migrations
-from app.settings import DEFAULT_PORT
+from app.settings import DEFAULT_PORT, Settings
 from stacks.images.context import ROOT, context_files
-from stacks.images.recipe import SCHEMA_LABEL
+from stacks.images.recipe import SCHEMA_LABEL, SETTINGS_LABEL
 from tests.e2e.docker_host import docker, inspect
 from tests.e2e.place import HARDENED, base, healthy, logs, missing, place
 from tests.e2e.place import image as image_of
@@ -117,6 +117,7 @@ def test_they_run_as_a_numeric_user_and_say_what_they_are(image: str) -> None:
     assert image.endswith(f":{__version__}-{labels['revision'][:12]}")
     assert labels["base.name"] == image_of("python")
     assert labels[SCHEMA_LABEL] == str(len(read_migrations()))
+    assert labels[SETTINGS_LABEL].split(",") == list(Settings.__struct_fields__)
     assert config["StopSignal"] == "SIGTERM"
     assert config["Healthcheck"]["Test"][0] == "CMD"
 

@@ -18,6 +18,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from app.migrate import read_migrations
+from app.schema_watch import FRESH_SECONDS
 from app.steward import Steward
 from app.tenure import Tenure
 from tests.app.http.conftest import KEY, MakeGateway, is_ready, new_database, until
@@ -136,6 +138,26 @@ async def test_a_schema_of_a_newer_version_is_refused(postgres: str, engine_bina
             )
             connection.execute("INSERT INTO schema_migrations VALUES (999, '0999_future.sql', 'x')")
         assert "0999_future.sql" in await refused(POSTGRES_DSN=database, ENGINE=str(engine_binary), PORT="0")
+
+
+async def test_health_says_how_many_migrations_are_known_and_how_many_the_database_has(
+    make_gateway: MakeGateway,
+) -> None:
+    ours = len(read_migrations())
+    async with make_gateway() as gateway:
+
+        async def says(database: int | None) -> bool:
+            return bool((await gateway.get("/health")).json["schema"] == {"known": ours, "database": database})
+
+        assert await says(ours)
+        # A newer gateway brings the database further while this one runs.
+        with psycopg.connect(gateway.database, autocommit=True) as connection:
+            connection.execute("INSERT INTO schema_migrations VALUES (%s, '9999_newer.sql', 'x')", (ours + 1,))
+        await until(lambda: says(ours + 1), 5)
+        # What cannot be read is not known.
+        with psycopg.connect(gateway.database, autocommit=True) as connection:
+            connection.execute("ALTER TABLE schema_migrations RENAME TO gone")
+        await until(lambda: says(None), 2 * FRESH_SECONDS)
 
 
 async def test_a_defect_that_ends_the_order_path_ends_liveness_too(

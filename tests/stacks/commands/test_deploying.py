@@ -12,12 +12,21 @@ import pytest
 
 from app.embedded import EmbeddedServers
 from app.migrate import read_migrations
-from stacks.commands import deploying, destroying, docker_facts, docker_standing, fixed_secrets, preflight, releases
+from stacks.commands import (
+    deploying,
+    destroying,
+    docker_facts,
+    docker_standing,
+    fixed_secrets,
+    image_labels,
+    preflight,
+    releases,
+)
 from stacks.commands.failures import Failure
 from stacks.commands.findings import Finding
+from stacks.commands.image_labels import Said
 from stacks.commands.initialising import initialise
 from stacks.commands.standing import Part
-from stacks.document import load
 from stacks.images.recipe import SCHEMA_LABEL
 from stacks.spec import Deployment
 from tests.conftest import new_database
@@ -85,8 +94,17 @@ def deployed(first: Place) -> Iterator[Place]:
     kept.rename(first.root)
 
 
-def write(place: Place, gateway: Gateway, **settings: str) -> None:
-    place.write(NAME, {"topology": NAME, "edge": {"http_port": gateway.port}, "gateways": {"settings": settings}})
+@pytest.fixture(autouse=True)
+def said(monkeypatch: pytest.MonkeyPatch) -> list[Said]:
+    """What an image says of itself; none of these is anywhere."""
+    found = [Said(None, "it is nowhere")]
+    monkeypatch.setattr(image_labels, "read", lambda *_, **__: found[-1])
+    return found
+
+
+def write(place: Place, gateway: Gateway, image: str = "", **settings: str) -> None:
+    document = {"topology": NAME, "edge": {"http_port": gateway.port}, "gateways": {"settings": settings}}
+    place.write(NAME, document | ({"images": {"veloz": image}} if image else {}))
 
 
 def known(place: Place) -> list[releases.Release]:
@@ -100,7 +118,8 @@ def outcomes(place: Place) -> list[tuple[int, str, int]]:
 def test_a_release_is_recorded_once_and_again_nothing_changes(deployed: Place, gateway: Gateway) -> None:
     (first,) = known(deployed)
     assert first.image == "veloz:0.1.0-info"
-    assert first.schema == len(read_migrations())
+    ours = len(read_migrations())
+    assert (first.schema, first.witness, first.database) == (ours, "gateways", ours)
     assert first.deployment["edge"] == {"http_port": gateway.port}
     assert gateway.key not in deployed.project.releases(NAME).read_text()
     again = deploying.up(deployed.stack(NAME), seconds=20)
@@ -125,14 +144,38 @@ def test_rollback_returns_to_the_release_before_with_its_image_and_its_descripti
         deploying.rollback(deployed.stack(NAME), seconds=20)
 
 
-@pytest.mark.parametrize(("labels", "schema"), [({SCHEMA_LABEL: "1"}, 1), ({SCHEMA_LABEL: ""}, None), ({}, None)])
-def test_the_schema_of_a_named_image_is_what_its_label_says(
-    place: Place, labels: dict[str, str], schema: int | None, monkeypatch: pytest.MonkeyPatch
+def test_what_the_gateways_say_is_recorded_and_a_named_image_s_own_number_before(
+    deployed: Place, gateway: Gateway, said: list[Said]
 ) -> None:
-    spec = load({"topology": "compose", "images": {"veloz": "veloz:1.0.0"}})
-    facts = docker_facts.Facts("unix:///x", images={"veloz:1.0.0": labels})
-    monkeypatch.setattr(docker_facts, "read", lambda *_: facts)
-    assert deploying.schema(place.stack(NAME), spec) == (len(read_migrations()) if schema is None else schema)
+    ours = len(read_migrations())
+    said[:] = [Said({SCHEMA_LABEL: "1"})]
+    write(deployed, gateway, image="veloz:9.9.9", log_level="DEBUG")
+    with pytest.raises(Failure):
+        deploying.up(deployed.stack(NAME), seconds=20)
+    assert (known(deployed)[-1].schema, known(deployed)[-1].witness) == (1, "image")
+    said[:] = [Said(None, "its registry is away")]
+    with pytest.raises(Failure):
+        deploying.up(deployed.stack(NAME), seconds=20)
+    assert (known(deployed)[-1].schema, known(deployed)[-1].witness) == (None, "image")
+    write(deployed, gateway, image="veloz:9.9.9")
+    last = deploying.up(deployed.stack(NAME), seconds=20).release
+    assert (last.schema, last.witness, last.database) == (ours, "gateways", ours)
+    assert known(deployed)[-1] == last
+
+
+def test_a_rollback_is_refused_when_the_image_lacks_a_migration_that_the_database_has(
+    deployed: Place, gateway: Gateway, said: list[Said]
+) -> None:
+    ours = len(read_migrations())
+    write(deployed, gateway, log_level="WARNING")
+    deploying.up(deployed.stack(NAME), seconds=20)
+    before = deployed.state()
+    said[:] = [Said({SCHEMA_LABEL: str(ours - 1)})]
+    with pytest.raises(Failure, match=f"knows the schema up to migration {ours - 1}, and the database has {ours}"):
+        deploying.rollback(deployed.stack(NAME), seconds=20)
+    assert deployed.state() == before
+    # Whoever knows better says so.
+    assert deploying.rollback(deployed.stack(NAME), seconds=20, schema=ours - 1).release.of == 1
 
 
 def test_a_secret_that_no_update_can_change_stops_it_unless_somebody_saw_to_it(

@@ -14,7 +14,7 @@ import pytest
 from app.settings import DEFAULT_PORT
 from stacks.images import probe
 from stacks.images.context import DOCKERFILE, ROOT
-from stacks.images.recipe import SCHEMA_LABEL
+from stacks.images.recipe import SCHEMA_LABEL, SETTINGS_LABEL
 from stacks.spec import Images
 
 TEXT = (ROOT / DOCKERFILE).read_text()
@@ -95,6 +95,7 @@ def test_its_labels_name_version_and_content(target: str) -> None:
     for name, value in (("version", "${VERSION}"), ("revision", "${REVISION}"), ("base.name", "${PYTHON_IMAGE}")):
         assert f'org.opencontainers.image.{name}="{value}"' in labels
     assert f'{SCHEMA_LABEL}="${{SCHEMA}}"' in labels
+    assert f'{SETTINGS_LABEL}="${{SETTINGS}}"' in labels
 
 
 def test_every_package_is_installed_by_its_hash() -> None:

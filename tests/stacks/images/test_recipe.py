@@ -9,6 +9,7 @@ import pytest
 
 from app import __version__
 from app.migrate import read_migrations
+from app.settings import Settings
 from stacks.document import load
 from stacks.images.__main__ import command
 from stacks.images.context import ROOT, context_digest
@@ -54,6 +55,7 @@ def test_build_arguments_reach_the_builder_and_cannot_replace_ours() -> None:
         "VERSION": __version__,
         "REVISION": context_digest(FILES, "python:3.12.1"),
         "SCHEMA": str(len(read_migrations())),
+        "SETTINGS": ",".join(Settings.__struct_fields__),
     }
 
 
