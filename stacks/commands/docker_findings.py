@@ -79,7 +79,8 @@ def _images(spec: Deployment, facts: Facts) -> Iterator[Finding]:
             yield Finding(what, image, "in its registry")
         else:
             yield Finding(what, image, "neither on the host nor in a registry that it reaches", "refused",
-                          "Load it (docker load, docker pull), or name another under images.")  # fmt: skip
+                          "Load it (docker load, docker pull), log in to its registry (docker login), or name another under "
+                          "images.")  # fmt: skip
 
 
 def _ports(spec: Deployment, facts: Facts) -> Iterator[Finding]:

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from stacks.commands.registry_login import Login, login
 from stacks.references import parse
+from stacks.registry_login import HUB, Login, login, resolved
 
 _SECONDS: Final = (4, 8)  # to connect, and between two parts of an answer
 _LONGEST: Final = 4 * 1024 * 1024  # what registries themselves take for a manifest
@@ -31,7 +31,6 @@ _INDEXES: Final = frozenset(
 )
 _ACCEPT: Final = ", ".join(sorted(_MANIFESTS | _INDEXES))
 _MOST_PLATFORMS: Final = 16
-_HUB: Final = "docker.io"
 _PARAMETER: Final = re.compile(r'(\w+)="([^"]*)"')
 
 Authorize: TypeAlias = Callable[[requests.PreparedRequest], requests.PreparedRequest]
@@ -84,11 +83,9 @@ def _login(image: str) -> Login | None:
 
 
 def _place(image: str) -> _Place:
-    from docker.auth import resolve_repository_name  # noqa: PLC0415 - slow to load
-
     name = parse(image)
-    host, repository = resolve_repository_name(name.repository)
-    if host == _HUB:
+    host, repository = resolved(image)
+    if host == HUB:
         host = "registry-1.docker.io"
         repository = repository if "/" in repository else f"library/{repository}"
     # As the Docker daemon: no other registry is asked without TLS.

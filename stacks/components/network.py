@@ -10,6 +10,7 @@ import pulumi
 import pulumi_docker as docker
 
 from stacks import names
+from stacks.components.logins import logins
 from stacks.names import Network
 from stacks.spec import Deployment, Role
 
@@ -40,7 +41,7 @@ class Ground:
 
 
 def ground(spec: Deployment) -> Ground:
-    provider = docker.Provider("docker", host=spec.docker.host or None)
+    provider = docker.Provider("docker", host=spec.docker.host or None, registry_auth=logins(spec))
     options = pulumi.ResourceOptions(provider=provider, delete_before_replace=True)
     networks = {which: _network(spec, which, options) for which in names.networks(spec)}
     return Ground(spec=spec, provider=provider, networks=networks)

@@ -103,7 +103,12 @@ class Deployed(System):
 
     def remove_files(self) -> None:
         self.file.unlink(missing_ok=True)
-        self.file.with_name(f"Pulumi.{self.stack}.releases.jsonl").unlink(missing_ok=True)
+        self.records.unlink(missing_ok=True)
+
+    @property
+    def records(self) -> Path:
+        """Of its releases."""
+        return self.file.with_name(f"Pulumi.{self.stack}.releases.jsonl")
 
     # What it is told
 

@@ -18,11 +18,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import psycopg
 import pytest
 
 from stacks import edge, names, ports, reach
-from stacks.commands import cluster_standing
+from stacks.commands import cluster_standing, releases
 from stacks.commands.smoke import Edge, smoke
 from tests.e2e import cluster_host
 from tests.e2e.cluster_host import kubectl, nudge, process
@@ -325,6 +326,23 @@ def test_a_gateway_that_restarts_is_no_success_until_it_has_been_up_for_a_while(
         done.stderr
     )
     stack.command("up")
+
+
+def test_another_cluster_than_the_last_releases_is_refused(stack: OnCluster) -> None:
+    """By the recorded identity: there is one cluster here."""
+    path = stack.file.with_name(f"Pulumi.{stack.stack}.releases.jsonl")
+    known = releases.read(path)
+    uid = kubectl("get", "namespace", "kube-system", "--output", "jsonpath={.metadata.uid}")
+    assert known[-1].target["namespace"] == uid
+    moved = msgspec.structs.replace(known[-1], target=known[-1].target | {"namespace": "another"})
+    releases.put(path, moved)
+    before = stack.pulumi("stack", "export", "--stack", stack.stack).stdout
+    for command in (["preview"], ["up"], ["destroy"]):
+        done = stack.command(*command, check=False)
+        assert (done.returncode, "is deployed elsewhere" in done.stderr) == (1, True), done.stderr
+    assert stack.pulumi("stack", "export", "--stack", stack.stack).stdout == before
+    releases.put(path, known[-1])
+    assert "Nothing changes." in stack.command("up").stdout
 
 
 def test_a_rollback_returns_to_the_last_good_release(stack: OnCluster) -> None:

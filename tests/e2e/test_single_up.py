@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
+from app.migrate import read_migrations
+from stacks.images.recipe import SCHEMA_LABEL
 from stacks.units import bytes_of
 from tests.e2e import docker_host as host
 from tests.e2e.deployment import PREVIEW_SECONDS, Deployed, free_subnet, missing, two_ports
@@ -58,6 +61,32 @@ async def test_another_setting_replaces_it_and_its_orders_stay(deployed: Deploye
     await deployed.start()
     assert deployed.ask_json("/api/account")["balances"] == before["balances"]
     assert await deployed.smoke()
+
+
+def test_a_rollback_across_a_migration_is_refused_and_changes_nothing(deployed: Deployed) -> None:
+    """To an image that says it knows fewer migrations than there are; what is in it is today's, so that it serves."""
+    name = f"{deployed.name}-gateway"
+    built = host.inspect(name)["Config"]["Image"]
+    older = f"veloz-single:0.0.1-{deployed.name}"
+    few = f"FROM {built}\nLABEL {SCHEMA_LABEL}={len(read_migrations()) - 1}\n"
+    subprocess.run(["docker", "build", "--quiet", "--tag", older, "-"], input=few, text=True, check=True)
+    try:
+        deployed.describe(images={"veloz": older})
+        deployed.command("up")
+        deployed.describe(images={"veloz": ""})
+        deployed.command("up")
+        began = host.started_at(name)
+        refused = deployed.command("rollback", check=False)
+        assert refused.returncode == 1
+        said = refused.stdout + refused.stderr
+        assert f"knows the schema up to migration {len(read_migrations()) - 1}, and the database has" in said
+        assert "Traceback" not in said
+        assert (host.started_at(name), host.inspect(name)["Config"]["Image"]) == (began, built)
+        # What the gateways said of themselves is in the records.
+        known = [json.loads(line) for line in deployed.records.read_text().splitlines()]
+        assert [(one["witness"], one["database"]) for one in known] == [("gateways", len(read_migrations()))] * 2
+    finally:
+        subprocess.run(["docker", "image", "rm", older], capture_output=True, check=False)
 
 
 def test_another_size_is_what_the_kernel_has(deployed: Deployed) -> None:

@@ -20,9 +20,9 @@ import pytest
 from stacks.commands import docker_facts, image_labels, registry
 from stacks.commands.image_labels import Said
 from stacks.commands.registry import Unsaid
-from stacks.commands.registry_login import Login, login
 from stacks.document import load
 from stacks.images.recipe import SCHEMA_LABEL
+from stacks.registry_login import Login, login
 from tests.stacks.commands import registries
 from tests.stacks.commands.registries import PASSWORD, USER, Registry, built, pushed
 
@@ -54,6 +54,14 @@ def test_an_image_that_is_on_no_host_says_its_labels(real: Registry) -> None:
     for topology in ("compose", "kubernetes"):
         said = image_labels.read(image, load({"topology": topology, **edge(topology)}), {})
         assert said.number(SCHEMA_LABEL) == 1
+
+
+def test_the_pre_flight_finds_an_image_behind_a_login(real: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = load({"topology": "compose", "images": {"veloz": pushed(real, LABELS)}})
+    assert spec.images.veloz in docker_facts.read(spec, {}).in_registry
+    if json.loads((real.config / "config.json").read_text())["auths"]:
+        monkeypatch.setenv("DOCKER_CONFIG", str(real.config / "none"))
+        assert spec.images.veloz not in docker_facts.read(spec, {}).in_registry
 
 
 def test_without_its_login_a_closed_registry_says_nothing_and_we_say_why(
@@ -118,7 +126,7 @@ def test_a_helper_of_the_docker_command_is_asked(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
     for how in ({"credHelpers": {"here.example": "test"}}, {"credsStore": "test"}):
         (tmp_path / "config.json").write_text(json.dumps(how))
-        assert login("here.example/veloz:1") == Login("u", "s")
+        assert login("here.example/veloz:1") == Login("u", "s", helped=True)
         assert login("there.example/veloz:1") is None
     assert repr(Login("u", "s", "t")) == "Login()"
     (tmp_path / "config.json").write_text(json.dumps({"credHelpers": {"here.example": "absent"}}))
