@@ -18,14 +18,17 @@ _EVERY: Final = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound to
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoints:
-    """`address` and `port`: where to connect; `url`: what the certificate is for. `schema`: the newest migration's number."""
+    """`address` and `port`: where to connect; `url`: what the certificate is for. `schema`: the newest migration's number.
+
+    It is None of a named image: that knows its own, which its label and its gateways say.
+    """
 
     name: str
     url: str
     address: pulumi.Input[str]
     port: int
     image: pulumi.Input[str]
-    schema: int
+    schema: int | None
 
     def export(self) -> None:
         for field in fields(self):
@@ -40,13 +43,8 @@ def docker_endpoints(spec: Deployment, image: pulumi.Input[str]) -> Endpoints:
 def endpoints(spec: Deployment, image: pulumi.Input[str], address: pulumi.Input[str]) -> Endpoints:
     scheme, port = ("https", spec.edge.https_port) if spec.encrypted else ("http", spec.edge.http_port)
     place = spec.edge.hostname if port == _USUAL_PORTS[scheme] else f"{spec.edge.hostname}:{port}"
-    return Endpoints(
-        name=spec.name, url=f"{scheme}://{place}", address=address, port=port, image=image, schema=schema_version()
-    )
-
-
-def schema_version() -> int:
-    return read_migrations()[-1].version
+    schema = None if spec.images.veloz else read_migrations()[-1].version
+    return Endpoints(name=spec.name, url=f"{scheme}://{place}", address=address, port=port, image=image, schema=schema)
 
 
 def _host(spec: Deployment) -> str:
