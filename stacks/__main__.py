@@ -195,6 +195,8 @@ def destroy(
             targets.guard(opened, spec, "destroy")
         going = destroying.look(opened, confirm)
         output.table(("change", "kind", "name", "what"), [one.row for one in going.changes])
+        if going.data:
+            output.say(f"With all of their data: {', '.join(going.data)}.", "red")
         if going.kept:
             output.say(
                 f"Kept, for they hold data: {', '.join(going.kept)}. To delete them too: CONFIRM={stack}", "yellow"
@@ -206,7 +208,7 @@ def destroy(
             and not typer.confirm("Take all that away?")
         ):
             raise Failure("Nothing was changed.")
-        gone = destroying.destroy(opened, going, confirm) if going.changes else 0
+        gone = destroying.destroy(opened, going, confirm) if going.changes or going.data else 0
         output.say(f"{gone} resources are gone." if gone else "There was nothing to take away.")
         return {**going.document(), "gone": gone}
 

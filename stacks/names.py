@@ -25,6 +25,7 @@ TLS_SECRET: Final = "veloz-tls"  # noqa: S105 - the object's name
 DATABASE: Final = "veloz"
 
 _LABEL: Final = "io.veloz."
+FILES: Final = "-files"  # of a volume and a container that hold what can be made anew
 CLAIM: Final = "data"
 _VERSION: Final = "app.kubernetes.io/version"
 # The last byte of an address, the same in every network. 1 is the bridge's own.
@@ -40,6 +41,11 @@ def container(spec: Deployment, part: str, replica: int = 0) -> str:
 def volume(spec: Deployment, what: str) -> str:
     """E.g. `postgres-data`, `gateway-1-files`; of single's data: `data`."""
     return f"{spec.name}-{what}"
+
+
+def holds_data(spec: Deployment, name: str) -> bool:
+    """Whether a volume of this deployment holds what cannot be made anew."""
+    return name.startswith(f"{spec.name}-") and not name.endswith(FILES)
 
 
 def labels(spec: Deployment, role: str) -> dict[str, str]:

@@ -29,7 +29,7 @@ _MOST_FIELDS: Final = 4
 
 
 class Change(NamedTuple):
-    """`fields`: what of the resource differs."""
+    """`fields`: what of the resource differs; of one that is kept though it is not described any more, its own name."""
 
     op: str
     kind: str
@@ -54,7 +54,9 @@ class Steps(NamedTuple):
 
     def changes(self) -> list[Change]:
         return [
-            Change(step["op"], _kind(_type(step)), name_of(step["urn"]), _fields(step))
+            Change("keep", _kind(_type(step)), name_of(step["urn"]), (str(step["oldState"]["id"]),))
+            if _kept(step["op"], step.get("oldState"))
+            else Change(step["op"], _kind(_type(step)), name_of(step["urn"]), _fields(step))
             for step in self.steps
             if step["op"] not in _QUIET and not _internal(_type(step))
         ]
@@ -113,11 +115,18 @@ class Progress:
     def _ended(self, metadata: Mapping[str, Any], word: str) -> Iterator[str]:
         took = time.monotonic() - self._since.pop(metadata["urn"], time.monotonic())
         if metadata["op"] not in {"same", "read", "refresh", "replace"} and not _internal(metadata["type"]):
+            if _kept(metadata["op"], metadata.get("old")):
+                word = "left where it is:"
             yield f"{word} {name_of(metadata['urn'])} ({_kind(metadata['type'])}), {took:.1f} s"
 
     @property
     def changed(self) -> int:
         return sum(self.counts.values())
+
+
+def _kept(op: str, state: Mapping[str, Any] | None) -> bool:
+    """Whether Pulumi forgets a thing that goes on to be there."""
+    return op == "delete" and bool((state or {}).get("retainOnDelete"))
 
 
 def name_of(urn: str) -> str:

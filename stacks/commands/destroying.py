@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from stacks.commands import releases
+from stacks.commands import docker_volumes, releases
 from stacks.commands.changes import Change, name_of
 from stacks.commands.failures import Failure
 from stacks.commands.pulumi_errors import explain
@@ -15,13 +15,15 @@ from stacks.commands.stack import Stack, steps_of
 
 
 class Going(NamedTuple):
-    """`kept` holds data and stays."""
+    """`kept` holds data and stays; `protected` of them by Pulumi's word; `data` are the volumes that go after all else."""
 
     changes: Sequence[Change]
     kept: Sequence[str]
+    protected: Sequence[str] = ()
+    data: Sequence[str] = ()
 
     def document(self) -> dict[str, Any]:
-        return {"changes": [one._asdict() for one in self.changes], "kept": list(self.kept)}
+        return {"changes": [one._asdict() for one in self.changes], "kept": list(self.kept), "data": list(self.data)}
 
 
 def look(stack: Stack, confirm: str) -> Going:
@@ -35,22 +37,28 @@ def look(stack: Stack, confirm: str) -> Going:
     steps = steps_of(done)
     if done.code:
         raise Failure(explain(f"{steps.errors()}\n{done.err}", backend=stack.pulumi.backend))
-    return Going(steps.changes(), guarded)
+    spec = stack.project.deployment(stack.name)
+    volumes = docker_volumes.data(spec, stack.pulumi.environ) if spec.topology != "kubernetes" else []
+    going = [one for one in steps.changes() if one.op != "keep"]
+    return Going(going, [] if confirm else [*guarded, *volumes], guarded, volumes if confirm else [])
 
 
 def destroy(stack: Stack, going: Going, confirm: str) -> int:
-    """How many resources went."""
-    stack.apply("destroy", _data(confirm, going.kept))
+    """How many resources went, and volumes with data."""
+    stack.apply("destroy", _data(confirm, going.protected))
+    if going.data:
+        with stack.output.step("deleting data"):
+            docker_volumes.remove(stack.project.deployment(stack.name), stack.pulumi.environ)
     path = stack.project.releases(stack.name)
     if confirm and (known := releases.read(path)) and known[-1].outcome != "destroyed":
         last = known[-1]
         ended = releases.begin(known, last.deployment, schema=0, commit="").ended("destroyed")
         releases.put(path, ended)
-    return len(going.changes)
+    return len(going.changes) + len(going.data)
 
 
 def protected(stack: Stack) -> list[str]:
-    """Names of the resources that hold data."""
+    """Names of the resources that Pulumi does not delete without more."""
     document = msgspec.json.decode(stack.pulumi.run(["stack", "export", "--stack", stack.name]).out)
     there = (document.get("deployment") or {}).get("resources") or ()
     return sorted(name_of(one["urn"]) for one in there if one.get("protect"))

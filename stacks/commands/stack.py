@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from app.settings import SettingsError
-from stacks import policy
+from stacks import names, policy
 from stacks.commands import docker_facts, findings, preflight, smoke
 from stacks.commands.changes import Change, Progress, Steps, name_of
 from stacks.commands.failures import Failure
@@ -124,6 +124,8 @@ class Stack(NamedTuple):
         """Raises Failure when the policy is broken."""
         if previewed.changes:
             self.output.table(("change", "kind", "name", "what"), [one.row for one in previewed.changes])
+            for said in filter(None, map(left_behind, previewed.changes)):
+                self.output.say(said, "yellow")
         else:
             self.output.say("Nothing changes.")
         if previewed.violations:
@@ -193,6 +195,20 @@ class Stack(NamedTuple):
             ("step", "seen", "ms"), [(one.what, one.detail, f"{one.seconds * 1000:.0f}") for one in steps]
         )
         return steps
+
+
+def left_behind(change: Change) -> str:
+    """What is said of data that a change leaves where they are; empty when it leaves none."""
+    again = "it is taken up again, with its data, when the description has its store again"
+    if change.op == "keep":
+        (name,) = change.fields
+        return f"Volume {name} holds data and stays on the Docker host; {again}. To delete it: docker volume rm {name}"
+    if (change.op, change.kind) == ("delete", "StatefulSet"):
+        name = f"{names.CLAIM}-{change.name}-0"
+        return (
+            f"The claim {name} holds data and stays; {again}. To delete it: kubectl delete persistentvolumeclaim {name}"
+        )
+    return ""
 
 
 def _file(file: Path | None) -> list[str]:

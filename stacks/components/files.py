@@ -43,10 +43,10 @@ def carrier(
     """`image`: the part's, which is there anyway; nothing of it runs. `after`: what is replaced before the part is."""
     folder = common_folder(files)
     whose = names.labels(ground.spec, role)
-    held = volume(ground, f"{part}-files", role)
+    held = volume(ground, f"{part}{names.FILES}", role)
     container = docker.Container(
-        f"{part}-files",
-        name=names.container(ground.spec, f"{part}-files"),
+        f"{part}{names.FILES}",
+        name=names.container(ground.spec, f"{part}{names.FILES}"),
         image=image,
         start=False,
         must_run=False,
@@ -65,12 +65,12 @@ def carrier(
 
 
 def volume(ground: Ground, what: str, role: Role, *, data: bool = False) -> docker.Volume:
-    """`data`: it is protected, and stays when all else goes."""
+    """`data`: Pulumi never deletes it. Docker takes it up again by its name, with what is in it."""
     return docker.Volume(
         f"volume-{what}",
         name=names.volume(ground.spec, what),
         labels=volume_labels(names.labels(ground.spec, role)),
-        opts=ground.options(protect=True) if data else ground.options(),
+        opts=ground.options(retain_on_delete=True) if data else ground.options(),
     )
 
 

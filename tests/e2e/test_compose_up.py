@@ -321,6 +321,22 @@ def test_the_last_gateway_that_serves_is_not_replaced(deployed: Deployed) -> Non
     assert host.inspect(first)["Id"] != began
 
 
+def test_a_store_that_leaves_the_description_and_comes_back_has_its_data(deployed: Deployed) -> None:
+    volume, container = f"{deployed.name}-prometheus-data", f"{deployed.name}-prometheus"
+    mark = Path(json.loads(host.docker("volume", "inspect", volume))[0]["Mountpoint"], "mark")
+    mark.touch()
+    deployed.describe(monitoring={"prometheus": False})
+    said = deployed.command("up").stdout
+    assert f"Volume {volume} holds data and stays on the Docker host" in said
+    assert container not in host.named("container", deployed.name)
+    assert mark.exists()
+    deployed.describe(monitoring={"prometheus": True})
+    deployed.command("up")
+    assert host.inspect(container)["State"]["Health"]["Status"] == "healthy"
+    assert mark.exists()
+    assert "Nothing changes." in deployed.command("up").stdout
+
+
 async def test_old_workers_end_though_a_stream_is_open(deployed: Deployed, figure: Figure) -> None:
     balancer = f"{deployed.name}-balancer"
     before = set(host.processes(balancer))
@@ -389,13 +405,13 @@ async def test_a_hung_gateway_leaves_the_rotation_and_gets_nothing_twice(
 
 
 def test_it_goes_and_leaves_its_data_alone(deployed: Deployed) -> None:
-    """Without more it keeps what is protected; then nothing is left."""
-    deployed.destroy("--exclude-protected")
+    """Without more it keeps its data, and comes back to them; then nothing is left."""
+    deployed.command("destroy")
     kept = {f"{deployed.name}-{store}-data" for store in ("postgres", "redis", "prometheus")}
     kept |= {f"{deployed.name}-grafana-data"} if deployed.spec.monitoring.grafana else set()
     assert host.named("container", deployed.name) == set()
     assert host.named("network", deployed.name) == set()
     assert host.named("volume", deployed.name) == kept
-    deployed.pulumi("state", "unprotect", "--all", "--yes", "--stack", deployed.stack)
-    deployed.destroy()
+    assert "There was nothing to take away." in deployed.command("destroy").stdout
+    deployed.command("destroy", CONFIRM=deployed.stack)
     assert host.named("volume", deployed.name) == set()

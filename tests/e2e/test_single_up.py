@@ -133,10 +133,10 @@ def test_no_secret_is_where_it_can_be_read(deployed: Deployed) -> None:
 
 
 def test_it_goes_and_leaves_its_data_alone(deployed: Deployed) -> None:
-    deployed.destroy("--exclude-protected")
+    deployed.command("destroy")
     assert host.named("container", deployed.name) == set()
     assert host.named("network", deployed.name) == set()
     assert host.named("volume", deployed.name) == {f"{deployed.name}-data"}
-    deployed.pulumi("state", "unprotect", "--all", "--yes", "--stack", deployed.stack)
-    deployed.destroy()
+    assert "There was nothing to take away." in deployed.command("destroy").stdout
+    deployed.command("destroy", CONFIRM=deployed.stack)
     assert host.named("volume", deployed.name) == set()

@@ -137,7 +137,7 @@ def test_none_has_a_privilege_or_a_part_of_the_host(spec: Deployment) -> None:
 @each
 def test_what_runs_is_nobody_and_writes_only_where_it_may(spec: Deployment) -> None:
     seen = declared(spec)
-    owned = {it.inputs["name"] for it in seen.of(VOLUME) if it.protect}
+    owned = {it.inputs["name"] for it in seen.of(VOLUME) if it.retain}
     for it in d.started(seen):
         user = it.inputs["user"].split(":")[0]
         assert user.isdecimal()
@@ -179,13 +179,14 @@ def test_secrets_are_in_uploads_alone_and_encrypted_there(spec: Deployment) -> N
 
 
 @each
-def test_data_volumes_are_protected_and_all_with_a_fixed_name_goes_before_its_successor(spec: Deployment) -> None:
+def test_data_volumes_are_retained_and_all_with_a_fixed_name_goes_before_its_successor(spec: Deployment) -> None:
     seen = declared(spec)
-    kept = {it.inputs["name"] for it in seen.resources if it.protect}
+    kept = {it.inputs["name"] for it in seen.resources if it.retain}
     stores = {names.volume(spec, f"{it}-data") for it in spec.roles if it not in {"gateway", "balancer"}}
     assert kept == ({names.volume(spec, "data")} if spec.topology == "single" else stores)
     assert all(it.delete_before_replace for kind in (CONTAINER, NETWORK, VOLUME) for it in seen.of(kind))
-    assert not any(it.retain for it in seen.resources)
+    assert not any(it.protect for it in seen.resources)  # a store must be able to leave the description
+    assert kept == {it.inputs["name"] for it in seen.of(VOLUME) if names.holds_data(spec, it.inputs["name"])}
 
 
 @each
@@ -255,7 +256,7 @@ CLAIMS = (
     test_what_runs_is_nobody_and_writes_only_where_it_may,
     test_each_says_how_it_is_and_is_waited_for,
     test_secrets_are_in_uploads_alone_and_encrypted_there,
-    test_data_volumes_are_protected_and_all_with_a_fixed_name_goes_before_its_successor,
+    test_data_volumes_are_retained_and_all_with_a_fixed_name_goes_before_its_successor,
     test_a_part_is_replaced_with_its_files,
     test_the_outputs_say_where_it_is,
 )

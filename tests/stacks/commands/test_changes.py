@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from stacks.commands import docker_facts
-from stacks.commands.changes import Steps
+from stacks.commands.changes import Change, Steps
 from stacks.commands.failures import Failure
 from stacks.commands.pulumi_cli import Done
-from stacks.commands.stack import steps_of
+from stacks.commands.stack import left_behind, steps_of
 from stacks.document import load
 from tests.stacks.commands.conftest import Place
 
@@ -63,3 +63,20 @@ def test_a_preview_that_cannot_be_read_is_no_preview_without_changes(text: str) 
 
 def test_what_stands_around_a_preview_is_passed_over() -> None:
     assert steps_of(Done(0, 'warning: a\n{"steps": [{"op": "same"}]}\nwarning: b', "")).steps == [{"op": "same"}]
+
+
+def test_data_that_stay_where_they_are_are_said() -> None:
+    volume = {
+        "type": "docker:index/volume:Volume", "id": "x-postgres-data", "retainOnDelete": True,
+    }  # fmt: skip
+    step = {
+        "op": "delete",
+        "urn": "urn:pulumi:x::y::docker:index/volume:Volume::volume-postgres-data",
+        "oldState": volume,
+    }
+    (change,) = Steps.of({"steps": [step]}).changes()
+    assert change.row == ("keep", "Volume", "volume-postgres-data", "x-postgres-data")
+    assert left_behind(change).endswith("To delete it: docker volume rm x-postgres-data")
+    claim = left_behind(Change("delete", "StatefulSet", "veloz-postgres"))
+    assert claim.startswith("The claim data-veloz-postgres-0 holds data and stays")
+    assert left_behind(Change("delete", "Volume", "volume-gateway-1-files")) == ""

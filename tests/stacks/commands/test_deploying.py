@@ -17,6 +17,7 @@ from stacks.commands import (
     destroying,
     docker_facts,
     docker_standing,
+    docker_volumes,
     fixed_secrets,
     image_labels,
     preflight,
@@ -259,18 +260,22 @@ def test_a_broken_policy_changes_nothing(deployed: Place, gateway: Gateway) -> N
     assert deployed.state() == before
 
 
-def test_data_stays_until_its_loss_is_confirmed(deployed: Place) -> None:
+def test_data_stays_until_its_loss_is_confirmed(deployed: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    removed: list[str] = []
+    monkeypatch.setattr(docker_volumes, "data", lambda *_: ["veloz-data"])
+    monkeypatch.setattr(docker_volumes, "remove", lambda spec, _: removed.append(spec.name))
     stack = deployed.stack(NAME)
     going = destroying.look(stack, "")
-    assert (going.kept, [change.name for change in going.changes]) == (["data"], ["gateway"])
+    assert (going.kept, [change.name for change in going.changes]) == (["data", "veloz-data"], ["gateway"])
     assert destroying.destroy(stack, going, "") == 1
     assert destroying.protected(stack) == ["data"]
     with pytest.raises(Failure, match="CONFIRM=other is not the stack's name"):
         destroying.look(stack, "other")
     deploying.up(stack, seconds=20)
     going = destroying.look(stack, NAME)
-    assert {change.name for change in going.changes} == {"data", "gateway"}
-    destroying.destroy(stack, going, NAME)
+    assert ({change.name for change in going.changes}, going.data) == ({"data", "gateway"}, ["veloz-data"])
+    assert destroying.destroy(stack, going, NAME) == 3
+    assert removed == ["veloz"]
     assert destroying.protected(stack) == []
     assert outcomes(deployed)[-1][1] == "destroyed"
     with pytest.raises(Failure, match="destroyed with its data"):
