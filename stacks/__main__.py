@@ -27,6 +27,10 @@ Interrupt = Annotated[
 TargetChanged = Annotated[
     bool, typer.Option("--target-changed", help="it may go to another Docker host or cluster than the last release")
 ]
+StoresChanged = Annotated[
+    bool,
+    typer.Option("--stores-changed", help="the data of PostgreSQL and Redis are fit for the images that are named"),
+]
 _READY: Final = 300.0
 
 
@@ -92,7 +96,7 @@ def preflight(*, stack: StackName = "", root: Root = projects.ROOT, machine: Mac
 
 
 @cli.command()
-def up(
+def up(  # noqa: PLR0913 - a command has as many options as it needs
     *,
     stack: StackName = "",
     seconds: Seconds = _READY,
@@ -101,6 +105,7 @@ def up(
     ] = False,
     interrupt: Interrupt = False,
     target_changed: TargetChanged = False,
+    stores_changed: StoresChanged = False,
     root: Root = projects.ROOT,
     machine: Machine = False,
 ) -> None:
@@ -109,7 +114,7 @@ def up(
 
     def work(output: Output) -> dict[str, Any]:
         opened = _open(stack, root, output)
-        accepted = deploying.Accepted(secrets_changed, interrupt, target_changed)
+        accepted = deploying.Accepted(secrets_changed, interrupt, target_changed, stores_changed)
         done = deploying.up(opened, seconds=seconds, accepted=accepted)
         return {"release": done.release, "changed": done.changed, "steps": [one._asdict() for one in done.steps]}
 
@@ -117,12 +122,13 @@ def up(
 
 
 @cli.command()
-def rollback(
+def rollback(  # noqa: PLR0913 - see up
     *,
     stack: StackName = "",
     seconds: Seconds = _READY,
     interrupt: Interrupt = False,
     target_changed: TargetChanged = False,
+    stores_changed: StoresChanged = False,
     schema: Annotated[
         int | None,
         typer.Option("--schema", min=1, help="how many migrations the database has, where nobody else can say"),
@@ -134,7 +140,7 @@ def rollback(
     from stacks.commands import deploying  # noqa: PLC0415
 
     def work(output: Output) -> dict[str, Any]:
-        accepted = deploying.Accepted(interrupt=interrupt, target_changed=target_changed)
+        accepted = deploying.Accepted(interrupt=interrupt, target_changed=target_changed, stores_changed=stores_changed)
         opened = _open(stack, root, output)
         done = deploying.rollback(opened, seconds=seconds, schema=schema, accepted=accepted)
         return {"release": done.release, "changed": done.changed, "steps": [one._asdict() for one in done.steps]}

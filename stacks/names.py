@@ -48,6 +48,16 @@ def holds_data(spec: Deployment, name: str) -> bool:
     return name.startswith(f"{spec.name}-") and not name.endswith(FILES)
 
 
+def volumes(spec: Deployment) -> tuple[str, ...]:
+    """Of single and compose: a part's files, and the data of those that have any."""
+    if spec.topology == "single":
+        return volume(spec, f"gateway{FILES}"), volume(spec, "data")
+    parts = [gateway_id(replica) for replica in range(1, spec.replicas("gateway") + 1)]
+    others = [role for role in spec.roles if role != "gateway"]
+    files = [volume(spec, f"{part}{FILES}") for part in (*parts, *others)]
+    return (*files, *(volume(spec, f"{role}-data") for role in others if role != "balancer"))
+
+
 def labels(spec: Deployment, role: str) -> dict[str, str]:
     """Of a container, network or volume. No version: another label makes them anew, and a release replaces gateways alone."""
     return {f"{_LABEL}deployment": spec.name, f"{_LABEL}role": role}

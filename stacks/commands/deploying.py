@@ -13,7 +13,16 @@ import msgspec
 import yaml
 
 from stacks import older_image
-from stacks.commands import certificates_file, fixed_secrets, holding, image_labels, releases, schemas, targets
+from stacks.commands import (
+    certificates_file,
+    fixed_secrets,
+    holding,
+    image_labels,
+    releases,
+    schemas,
+    store_images,
+    targets,
+)
 from stacks.commands.failures import Failure
 from stacks.commands.image_labels import Said
 from stacks.commands.pulumi_cli import Configuration
@@ -31,11 +40,12 @@ _OF_BUILDING: Final = frozenset({"registry", "build_args"})
 
 
 class Accepted(NamedTuple):
-    """What somebody saw to, or puts up with: fixed_secrets.py, holding.py, targets.py."""
+    """What somebody saw to, or puts up with: fixed_secrets.py, holding.py, targets.py, store_images.py."""
 
     secrets_changed: bool = False
     interrupt: bool = False
     target_changed: bool = False
+    stores_changed: bool = False
 
 
 _NONE: Final = Accepted()
@@ -119,6 +129,8 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
     if not wanted.accepted.secrets_changed:
         fixed_secrets.check(stack.name, wanted.spec, known, configuration.secrets)
     verb = "rollback" if wanted.back else "up"
+    if not wanted.accepted.stores_changed:
+        store_images.check(stack.name, wanted.spec, known, verb)
     if not wanted.accepted.target_changed:
         with suppress(targets.Silent):  # the pre-flight says it better
             targets.guard(stack, wanted.spec, verb)
@@ -137,7 +149,7 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
     again = current if same else None
     release = again or _begun(stack, wanted, known, fixed_secrets.digests(wanted.spec, configuration.secrets))
     if not again:
-        release = msgspec.structs.replace(release, target=dict(target.identity))
+        release = msgspec.structs.replace(release, target=dict(target.identity), stores=store_images.used(wanted.spec))
         releases.put(path, release)
     try:
         stack.output.say("deploying")

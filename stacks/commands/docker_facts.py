@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from stacks.commands import daemon_limits
+from stacks.commands import daemon_limits, docker_neighbours
+from stacks.commands.docker_neighbours import Network, Volume
 from stacks.commands.failures import Failure
 from stacks.spec import Deployment
 
@@ -44,6 +45,8 @@ class Facts(NamedTuple):
     disk: int | None = None
     files: int | None = None
     containers: tuple[Container, ...] = ()
+    networks: tuple[Network, ...] = ()
+    volumes: tuple[Volume, ...] = ()
     images: Mapping[str, Mapping[str, str]] = {}
     in_registry: frozenset[str] = frozenset()
     taken: Mapping[tuple[str, int], str] | None = None
@@ -170,6 +173,8 @@ def _read(spec: Deployment, where: str, client: docker.DockerClient) -> Facts:
         disk=_free(Path(root)) if near and root else None,
         files=daemon_limits.open_files(where) if near else None,
         containers=tuple(found),
+        networks=docker_neighbours.networks(client, LABEL),
+        volumes=docker_neighbours.volumes(client, LABEL),
         images=here,
         in_registry=frozenset(image for image in missing if _in_registry(client, image)),
         taken={place: why for place in published(spec) if (why := taken(*place))} if near else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from stacks.commands import docker_neighbours
 from stacks.commands.docker_facts import EVERYWHERE, Container, Facts, images, published
 from stacks.commands.findings import Finding
 from stacks.spec import ROLES, Deployment
@@ -26,6 +27,7 @@ def findings(spec: Deployment, facts: Facts) -> Iterator[Finding]:
     strangers = [one.name for one in facts.containers if _foreign(spec, one)]
     yield Finding("names", f"{spec.name}-… free", ", ".join(strangers) or "free", "refused" if strangers else "ok",
                   "They are not of this deployment: remove them, or give this one another name.")  # fmt: skip
+    yield from docker_neighbours.findings(spec, facts.networks, facts.volumes)
 
 
 def building(spec: Deployment, facts: Facts) -> Iterator[Finding]:

@@ -37,6 +37,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     of: int = 0
     fixed: dict[str, str] = {}  # digests, see fixed_secrets.py
     target: dict[str, str] = {}  # by what it is known, see targets.py
+    stores: dict[str, str] | None = None  # their images, see store_images.py; None in old records
 
     @property
     def content(self) -> tuple[object, str]:

@@ -92,7 +92,7 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
         "images.nginx",
         "nginx 1.27.3 or later",
     ),
-    (compose(edge={"kind": "haproxy"}, images={"haproxy": "haproxy:3.2.1-alpine"}), "images.haproxy", "before 3.2.2"),
+    (compose(edge={"kind": "haproxy"}, images={"haproxy": "haproxy:3.2.1"}), "images.haproxy", "before 3.2.2"),
     (kubernetes() | {"name": "kube-system"}, "name", "namespace that the cluster has itself"),
     (kubernetes() | {"name": "default"}, "name", "namespace that the cluster has itself"),
     # Addresses
@@ -202,6 +202,11 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     (compose(images={"redis": "redis:latest"}), "images.redis", "latest is none"),
     (compose(images={"redis": "registry:5000/redis"}), "images.redis", "a tag that begins with a version"),
     (compose(images={"veloz": "veloz"}), "images.veloz", "a tag that begins with a version"),
+    (compose(images={"postgres": "postgres:15-alpine"}), "images.postgres", "its user is 70 instead of 999"),
+    (kubernetes(images={"redis": "r:5000/redis:7.4-alpine3.22"}), "images.redis", "its group is 1000"),
+    (compose(images={"nginx": "nginx:1.28.0-alpine-slim"}), "images.nginx", "it has no bash"),
+    (kubernetes(edge={"kind": "haproxy"}, images={"haproxy": "haproxy:3.2.25-alpine"}), "images.haproxy", "no bash"),
+    (single(images={"python": "python:3.11-alpine"}), "images.python", "built with apt-get"),
     # What has no effect
     (single(gateways={"replicas": 2}), "gateways.replicas", "must be 1 in single"),
     (single(monitoring={"prometheus": True}), "monitoring.prometheus", "needs more than single's one container"),

@@ -184,6 +184,7 @@ def test_data_volumes_are_retained_and_all_with_a_fixed_name_goes_before_its_suc
     kept = {it.inputs["name"] for it in seen.resources if it.retain}
     stores = {names.volume(spec, f"{it}-data") for it in spec.roles if it not in {"gateway", "balancer"}}
     assert kept == ({names.volume(spec, "data")} if spec.topology == "single" else stores)
+    assert {it.inputs["name"] for it in seen.of(VOLUME)} == set(names.volumes(spec))
     assert all(it.delete_before_replace for kind in (CONTAINER, NETWORK, VOLUME) for it in seen.of(kind))
     assert not any(it.protect for it in seen.resources)  # a store must be able to leave the description
     assert kept == {it.inputs["name"] for it in seen.of(VOLUME) if names.holds_data(spec, it.inputs["name"])}
