@@ -61,6 +61,11 @@ def balancer(spec: Deployment) -> Balancer:
         workers=cores,
         connections=max(1, min(capacity, most_connections(spec.limits.open_files))),
     )
+    return shared(spec, model)
+
+
+def shared(spec: Deployment, model: Balancer) -> Balancer:
+    """With what the gateways' settings say of both."""
     settings = gateway_settings(spec)
     return msgspec.structs.replace(model, **{name: getattr(settings, name) for name in _SHARED})
 

@@ -8,13 +8,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from stacks.rules import docker, kubernetes, pods, secrets
+from stacks import names
+from stacks.rules import docker, kubernetes, pods, secrets, traffic
 from stacks.rules.model import Given, Resource, Rule, StackRule, Violation
 from stacks.spec import Deployment
 
 __all__ = ["RULES", "STACK_RULES", "Given", "Resource", "Violation", "check", "given", "resource_violations"]
 
-RULES: Final[tuple[Rule, ...]] = (*docker.RULES, *kubernetes.RULES, *pods.RULES, *secrets.RULES)
+RULES: Final[tuple[Rule, ...]] = (
+    *docker.RULES,
+    *kubernetes.RULES,
+    *traffic.RULES,
+    *pods.RULES,
+    *secrets.RULES,
+)
 STACK_RULES: Final[tuple[StackRule, ...]] = kubernetes.STACK_RULES
 
 
@@ -24,6 +31,7 @@ def given(spec: Deployment, known_secrets: Collection[str] = ()) -> Given:
     declared = {edge.http_port, edge.https_port} if spec.encrypted else {edge.http_port}
     return Given(
         publisher="gateway" if spec.topology == "single" else "balancer",
+        ingress=names.GATEWAY_HTTP if edge.kind == "ingress" else "",
         address=edge.address,
         ports=frozenset(declared),
         secrets=frozenset(known_secrets),

@@ -13,6 +13,7 @@ import msgspec
 
 from app.settings import Settings
 from app.variables import check_key, check_password
+from stacks import external_stores
 from stacks.older_image import secret_refusals
 from stacks.refusals import Refusal, SpecError
 from stacks.spec import Deployment
@@ -130,6 +131,7 @@ def problems(given: Any, spec: Deployment) -> list[Refusal]:  # noqa: ANN401 - w
             found.append(Refusal(f"{path}.{name}", None, f"is not one of {', '.join(NAMES)}", "remove it"))
         elif given[name] and (fault := _fault(name, given[name])):
             found.append(Refusal(f"{path}.{name}", None, fault, remedy(name, spec)))
+    found += external_stores.problems(given, spec, path)
     found += secret_refusals(spec, (name for name in _OF_GATEWAYS if given.get(name)), path)
     for pair in _PAIRS:
         if len(there := [name for name in pair if given.get(name)]) == 1:

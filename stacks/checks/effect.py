@@ -56,6 +56,7 @@ def _edge(spec: Deployment) -> Iterator[tuple[str, str]]:
         yield "edge.http_port", balancer
         yield "edge.replicas", balancer
         yield "kubernetes.load_balancer_annotations", balancer
+        yield "edge.tls.hsts_seconds", "is the ingress controller's to say, for all of its hosts"
     else:
         yield from (
             (f"kubernetes.{name}", "needs edge.kind ingress")

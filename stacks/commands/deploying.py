@@ -153,8 +153,9 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
         releases.put(path, release)
     try:
         stack.output.say("deploying")
+        moved = ["--run-program"] if wanted.accepted.target_changed else []
         anew = [word for urn in previewed.anew for word in ("--replace", urn)]
-        progress = stack.apply("up", [*anew, *(["--config-file", str(wanted.file)] if wanted.file else [])])
+        progress = stack.apply("up", [*moved, *anew, *(["--config-file", str(wanted.file)] if wanted.file else [])])
         release = msgspec.structs.replace(release, image=str(stack.pulumi.outputs(stack.name).get("image") or ""))
         steps = _proven(stack, wanted.spec, configuration, seconds)
     except Failure as error:

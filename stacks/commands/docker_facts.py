@@ -120,16 +120,19 @@ def labels(spec: Deployment, environ: Mapping[str, str], image: str) -> dict[str
 
 
 def identity(spec: Deployment, environ: Mapping[str, str]) -> dict[str, str]:
-    """By what the daemon is known. Raises Failure."""
+    """By what the daemon is known: a clone of its host has its number, and two on one host may share it. Raises Failure."""
     from docker.errors import DockerException  # noqa: PLC0415 - slow to load
     from requests.exceptions import RequestException  # noqa: PLC0415
 
     try:
         with daemon(spec, environ) as client:
-            info = client.info()
+            info, again = client.info(), client.info()
     except (DockerException, RequestException, OSError) as error:
         raise Failure(f"The Docker daemon at {host(spec, environ)} does not say who it is: {reason(error)}.") from error
-    return {"daemon": str(info.get("ID") or ""), "name": str(info.get("Name") or "")}
+    place = f"{info.get('Name')}:{info.get('DockerRootDir')}"
+    number = info.get("ID")
+    # Podman's API makes up another one for each answer.
+    return {"daemon": f"{number} {place}" if number and number == again.get("ID") else "", "place": place}
 
 
 def daemon(spec: Deployment, environ: Mapping[str, str]) -> contextlib.AbstractContextManager[docker.DockerClient]:

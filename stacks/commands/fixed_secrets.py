@@ -26,6 +26,8 @@ _WHY: Final[Mapping[str, str]] = {
     "ALTER ROLE {role} PASSWORD '…', by: {shell} psql --username {role}",
     "cluster_secret": "is not the one that the running gateways have: old and new ones would not trust one another, and the "
     "update would never end. Put the old one back, or take the deployment away first, its data stays: make destroy STACK={stack}",
+    "grafana_password": "is not the one that Grafana has: it takes one when its data are made and goes on with that. Put the old "
+    "one back, or give it the new one first: docker exec -it {grafana} grafana cli admin reset-admin-password NEW",
 }
 
 
@@ -43,7 +45,8 @@ def check(stack: str, spec: Deployment, known: Sequence[Release], given: Mapping
         recorded, value = last.fixed.get(name), given.get(name)
         if not recorded or not value or _digest(value, _salt(recorded)) == recorded:
             continue
-        why = _WHY[name].format(role=names.DATABASE, stack=stack, shell=_shell(spec))
+        grafana = names.container(spec, "grafana")
+        why = _WHY[name].format(role=names.DATABASE, stack=stack, shell=_shell(spec), grafana=grafana)
         raise Failure(
             f"veloz:{CONFIG_KEY}.{name} {why}. Then: make up STACK={stack} ARGS={ACCEPT}. Nothing was changed."
         )
@@ -51,7 +54,9 @@ def check(stack: str, spec: Deployment, known: Sequence[Release], given: Mapping
 
 def _of(spec: Deployment) -> tuple[str, ...]:
     store = ("postgres_password",) if spec.postgres.store == "deployed" else ()
-    return store if spec.topology == "single" else (*store, "cluster_secret")
+    # On Kubernetes it has no data of its own, and takes what it is given with each start.
+    panels = ("grafana_password",) if spec.topology == "compose" and spec.replicas("grafana") else ()
+    return store if spec.topology == "single" else (*store, *panels, "cluster_secret")
 
 
 def _shell(spec: Deployment) -> str:

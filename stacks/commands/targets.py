@@ -16,7 +16,7 @@ from stacks.spec import Deployment
 
 ACCEPT: Final = "--target-changed"
 # The first that both have decides: a cluster's namespace may not be everybody's to read, and a daemon may have no number.
-_ORDER: Final = ("namespace", "daemon", "authority", "name")
+_ORDER: Final = ("namespace", "daemon", "authority", "place")
 _UNKNOWN: Final = "it cannot be told whether they are the same"
 
 

@@ -7,6 +7,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
+from stacks.references import parse
+
 Inputs: TypeAlias = Mapping[str, Any]
 
 # What the engine shows instead of a secret, and instead of what is known only after a deployment.
@@ -29,10 +31,12 @@ class Resource(msgspec.Struct, frozen=True):
 class Given(msgspec.Struct, frozen=True, kw_only=True):
     """What the rules hold a deployment to. `secrets` are the values that must be nowhere in plain sight.
 
+    `ingress`: the service that an Ingress may lead to, if any may.
     `marked`: secrets among the inputs are recognisable as such, so one that is not marked is a plain one.
     """
 
     publisher: str = "balancer"
+    ingress: str = ""
     address: str = ""
     ports: frozenset[int] = frozenset()
     secrets: frozenset[str] = frozenset()
@@ -104,7 +108,7 @@ def image_problem(reference: object) -> str:
         return "it has no image"
     if not known(reference) or "@sha256:" in reference or reference.startswith("sha256:"):
         return ""
-    tag = reference.rsplit("/", 1)[-1].partition(":")[2]
-    if not tag:
+    image = parse(reference)
+    if not image.tag:
         return f"its image {reference} has no tag"
-    return f"its image {reference} has the tag latest" if tag == "latest" else ""
+    return "" if image.pinned else f"its image {reference} has the tag {image.tag}, which names no version"

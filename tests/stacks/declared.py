@@ -30,8 +30,8 @@ def secret_values(spec: Deployment) -> dict[str, str]:
     """One for each name, which occurs nowhere else."""
     pem = "-----BEGIN {0}-----\n{{}}\n-----END {0}-----\n"
     around = {
-        "postgres_dsn": "postgresql://veloz:{}@db.example/veloz",
-        "redis_url": "redis://:{}@redis.example/0",
+        "postgres_dsn": f"postgresql://veloz:{{}}@{spec.postgres.host}:{spec.postgres.port}/veloz",
+        "redis_url": f"redis://:{{}}@{spec.redis.host}:{spec.redis.port}/0",
         "tls_certificate": pem.format("CERTIFICATE"),
         "tls_ca": pem.format("CERTIFICATE"),
         "tls_key": pem.format("PRIVATE KEY"),

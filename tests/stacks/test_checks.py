@@ -144,6 +144,16 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
         "gateways.settings.postgres_pool_max",
         "an embedded PostgreSQL has 200",
     ),
+    (
+        compose(postgres={"store": "external", "host": "127.0.0.1"}),
+        "postgres.host",
+        "is this machine to nobody but itself",
+    ),
+    (
+        kubernetes(redis={"store": "external", "host": "localhost"}),
+        "redis.host",
+        "is this machine to nobody but itself",
+    ),
     # A gateway's settings
     (compose(gateways=settings(port=1)), "gateways.settings.port", "follows from stacks/ports.py"),
     (compose(gateways=settings(postgres_dsn="x")), "gateways.settings.postgres_dsn", "follows from postgres"),

@@ -6,9 +6,11 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
+from stacks import names
 from stacks.policy import RULES, STACK_RULES, Resource, check, given
 from stacks.rules.model import SIGNATURE, UNKNOWN
 from stacks.spec import Deployment, Edge
@@ -16,7 +18,10 @@ from stacks.spec import Deployment, Edge
 DATA: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "data" / "policy.yaml").read_text())
 IDS = [*(rule.id for rule in RULES), *(rule.id for rule in STACK_RULES)]
 SECRET_VALUE = "known-secret-value"  # noqa: S105
-COMPOSE = given(Deployment(topology="compose", edge=Edge(address="127.0.0.1")), {SECRET_VALUE, "short"})
+COMPOSE = msgspec.structs.replace(
+    given(Deployment(topology="compose", edge=Edge(address="127.0.0.1")), {SECRET_VALUE, "short"}),
+    ingress=names.GATEWAY_HTTP,
+)
 CASES = [
     pytest.param(rule, case, id=f"{rule}-{n}") for rule, cases in DATA["cases"].items() for n, case in enumerate(cases)
 ]
@@ -54,6 +59,11 @@ def test_the_rule_refuses_the_change_and_no_other_rule_does(rule: str, case: dic
     assert all(violation.remedy.endswith((".", "…")) for violation in found)
 
 
+def test_an_ingress_that_nobody_described_is_refused() -> None:
+    without = msgspec.structs.replace(COMPOSE, ingress="")
+    assert [(one.rule, one.resource) for one in check(resources(), without)] == [("k8s-ingress", "ingress")]
+
+
 def test_every_rule_has_a_refused_change() -> None:
     assert set(DATA["cases"]) == set(IDS)
 
@@ -71,13 +81,7 @@ def test_what_is_not_known_yet_or_encrypted_is_not_judged(hidden: object) -> Non
 
 def test_where_secrets_are_not_marked_the_state_is_not_judged() -> None:
     case = {"in": "secret", "at": ["stringData", "x"], "to": SECRET_VALUE}
-    unmarked = type(COMPOSE)(
-        publisher=COMPOSE.publisher,
-        address=COMPOSE.address,
-        ports=COMPOSE.ports,
-        secrets=COMPOSE.secrets,
-        marked=False,
-    )
+    unmarked = msgspec.structs.replace(COMPOSE, marked=False)
     assert {violation.rule for violation in check(resources(case), COMPOSE)} == {"secret-object", "secret-state"}
     assert check(resources(case), unmarked) == []
 

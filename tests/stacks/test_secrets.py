@@ -24,8 +24,8 @@ ALL = ("postgres_password", "redis_password", "api_key", "cluster_secret", "graf
 def values(spec: Deployment) -> dict[str, Any]:
     """A value for each that is required."""
     known = {
-        "postgres_dsn": "postgresql://u:p@db/veloz",
-        "redis_url": "rediss://:p@cache:6380/0",
+        "postgres_dsn": f"postgresql://u:p@{spec.postgres.host}:{spec.postgres.port}/veloz",
+        "redis_url": f"rediss://:p@{spec.redis.host}:{spec.redis.port}/0",
         "tls_certificate": PEM,
         "tls_key": PEM,
         "tls_ca": PEM,

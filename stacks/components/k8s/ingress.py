@@ -8,7 +8,7 @@ from typing import Final
 
 from pulumi_kubernetes.networking import v1 as networking
 
-from stacks import names, ports
+from stacks import edge, names, ports
 from stacks.balancer import Balancer, Server
 from stacks.components.k8s.namespace import Scope
 from stacks.spec import Deployment
@@ -34,7 +34,8 @@ def ingress(scope: Scope) -> networking.Ingress:
 
 def limits(spec: Deployment, *, stream: bool = False) -> dict[str, str]:
     """The balancer's limits in the words of ingress-nginx. A POST that was sent is never sent again."""
-    model = Balancer(gateways=(Server("gateway", names.GATEWAY_HTTP, ports.GATEWAY),), port=ports.BALANCER_HTTP)
+    gateways = (Server("gateway", names.GATEWAY_HTTP, ports.GATEWAY),)
+    model = edge.shared(spec, Balancer(gateways=gateways, port=ports.BALANCER_HTTP))
     seconds = model.stream_timeout if stream else model.answer_timeout
     told = {
         "proxy-body-size": str(model.max_body),

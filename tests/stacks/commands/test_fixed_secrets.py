@@ -11,7 +11,7 @@ from stacks.commands.failures import Failure
 from stacks.document import load
 from stacks.spec import Deployment
 
-GIVEN = {"postgres_password": "p" * 64, "cluster_secret": "c" * 64, "api_key": "k" * 64}
+GIVEN = {"postgres_password": "p" * 64, "cluster_secret": "c" * 64, "api_key": "k" * 64, "grafana_password": "g" * 64}
 
 
 def released(spec: Deployment, given: dict[str, str]) -> list[releases.Release]:
@@ -32,6 +32,11 @@ def released(spec: Deployment, given: dict[str, str]) -> list[releases.Release]:
             "postgres_password",
             "by: kubectl --namespace a exec -it veloz-postgres-0 -- psql --username veloz.",
         ),
+        (
+            {"topology": "compose", "name": "a"},
+            "grafana_password",
+            "docker exec -it a-grafana grafana cli admin reset-admin-password NEW. Then: make up STACK=s",
+        ),
         ({"topology": "compose", "name": "a"}, "cluster_secret", "make destroy STACK=s. Then: make up STACK=s"),
     ],
 )
@@ -50,8 +55,19 @@ def test_one_that_was_changed_is_refused_with_the_way(document: dict[str, Any], 
     ("document", "names"),
     [
         ({"topology": "single"}, set()),
-        ({"topology": "compose"}, {"postgres_password", "cluster_secret"}),
-        ({"topology": "compose", "postgres": {"store": "external", "host": "db.test"}}, {"cluster_secret"}),
+        ({"topology": "compose"}, {"postgres_password", "cluster_secret", "grafana_password"}),
+        (
+            {
+                "topology": "compose",
+                "postgres": {"store": "external", "host": "db.test"},
+                "monitoring": {"grafana": False},
+            },
+            {"cluster_secret"},
+        ),
+        (
+            {"topology": "kubernetes", "edge": {"hostname": "a.test"}},  # Grafana has no data there
+            {"postgres_password", "cluster_secret"},
+        ),
     ],
 )
 def test_only_those_are_recorded_that_the_deployment_cannot_be_given_anew(

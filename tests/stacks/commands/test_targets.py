@@ -31,7 +31,7 @@ def released(target: dict[str, str], outcome: releases.Outcome = "good") -> list
         (HERE, {"authority": "a"}, ""),  # not everybody may read the namespace
         (HERE, {"authority": "b"}, "the authority differs"),
         (HERE, {"daemon": "1"}, "it cannot be told whether they are the same"),
-        ({"daemon": "", "name": "x"}, {"daemon": "1", "name": "x"}, ""),
+        ({"daemon": "", "place": "x"}, {"daemon": "1", "place": "x"}, ""),
     ],
 )
 def test_what_both_have_decides(recorded: dict[str, str], found: dict[str, str], differs: str) -> None:
