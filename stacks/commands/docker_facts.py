@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from stacks.commands import daemon_limits, docker_neighbours
+from stacks.commands import daemon_limits, docker_endpoint, docker_neighbours
+from stacks.commands.docker_endpoint import Endpoint
 from stacks.commands.docker_neighbours import Network, Volume
 from stacks.commands.failures import Failure
 from stacks.spec import Deployment
@@ -19,7 +20,6 @@ from stacks.spec import Deployment
 if TYPE_CHECKING:
     import docker
 
-DEFAULT: Final = "unix:///var/run/docker.sock"
 LABEL: Final = "io.veloz.deployment"
 EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - compared, not bound
 _SECONDS: Final = 8
@@ -53,15 +53,8 @@ class Facts(NamedTuple):
 
 
 def host(spec: Deployment, environ: Mapping[str, str]) -> str:
-    """Where the daemon is: the stack file's word, else DOCKER_HOST, else the docker command's context."""
-    if found := spec.docker.host or environ.get("DOCKER_HOST"):
-        return found
-    from docker.context import ContextAPI  # noqa: PLC0415 - slow to load
-
-    with contextlib.suppress(Exception):  # an unreadable configuration of the docker command means its default
-        if (context := ContextAPI.get_current_context()) is not None and context.Host:
-            return str(context.Host)
-    return DEFAULT
+    """Where the daemon is, see docker_endpoint.py."""
+    return docker_endpoint.find(spec, environ).host
 
 
 def images(spec: Deployment) -> tuple[str, ...]:
@@ -86,7 +79,7 @@ def read(spec: Deployment, environ: Mapping[str, str]) -> Facts:
 
     where = host(spec, environ)
     try:
-        with _client(where) as client:
+        with daemon(spec, environ) as client:
             return _read(spec, where, client)
     except (DockerException, RequestException, OSError) as error:
         return Facts(where, away=reason(error))
@@ -98,7 +91,7 @@ def lacks(spec: Deployment, environ: Mapping[str, str], image: str) -> bool:
     from requests.exceptions import RequestException  # noqa: PLC0415
 
     try:
-        with _client(host(spec, environ)) as client:
+        with daemon(spec, environ) as client:
             client.images.get(image)
     except ImageNotFound:
         return True
@@ -137,15 +130,18 @@ def identity(spec: Deployment, environ: Mapping[str, str]) -> dict[str, str]:
 
 def daemon(spec: Deployment, environ: Mapping[str, str]) -> contextlib.AbstractContextManager[docker.DockerClient]:
     """A client of the deployment's daemon. Raises DockerException or OSError."""
-    return _client(host(spec, environ))
+    return _client(docker_endpoint.find(spec, environ))
 
 
 @contextlib.contextmanager
-def _client(where: str) -> Iterator[docker.DockerClient]:
+def _client(endpoint: Endpoint) -> Iterator[docker.DockerClient]:
     import docker  # noqa: PLC0415 - slow to load
 
+    where = endpoint.host
     _knock(where)
-    client = docker.DockerClient(base_url=where, timeout=_SECONDS, use_ssh_client=where.startswith("ssh://"))
+    client = docker.DockerClient(
+        base_url=where, timeout=_SECONDS, use_ssh_client=where.startswith("ssh://"), tls=endpoint.tls() or False
+    )
     with contextlib.closing(client):
         yield client
 

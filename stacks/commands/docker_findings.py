@@ -17,7 +17,8 @@ def findings(spec: Deployment, facts: Facts) -> Iterator[Finding]:
     """What is wanted and what is there, in the order in which it matters."""
     if facts.away:
         yield Finding("Docker", "a daemon that answers", f"{facts.host}: {facts.away}", "refused",
-                      "Start it, allow this user to use it, or name another by docker.host.")  # fmt: skip
+                      "Start it, allow this user to use it, or name another by docker.host. Over TLS it wants "
+                      "DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or a docker context.")  # fmt: skip
         return
     yield Finding("Docker", "a daemon that answers", f"{facts.version} at {facts.host}")
     yield from _capacity(spec, facts)

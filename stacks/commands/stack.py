@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from app.settings import SettingsError
 from stacks import names, policy
-from stacks.commands import docker_facts, findings, preflight, smoke
+from stacks.commands import docker_endpoint, docker_facts, findings, preflight, smoke
 from stacks.commands.changes import Change, Progress, Steps, name_of
 from stacks.commands.failures import Failure
 from stacks.commands.output import Output
@@ -70,7 +70,7 @@ class Stack(NamedTuple):
     def aim(self, spec: Deployment) -> None:
         """Pulumi's Docker is the one that the pre-flight looks at: it does not know the docker command's contexts."""
         if spec.topology != "kubernetes" or not spec.images.veloz:
-            self.pulumi.environ.setdefault("DOCKER_HOST", docker_facts.host(spec, self.pulumi.environ))
+            docker_endpoint.aim(self.pulumi.environ, docker_endpoint.find(spec, self.pulumi.environ))
 
     def check(self, spec: Deployment, configuration: Configuration) -> list[findings.Finding]:
         """The pre-flight, shown. Raises Failure when something is refused; nothing is changed then."""
