@@ -37,12 +37,9 @@ def digests(spec: Deployment, given: Mapping[str, str]) -> dict[str, str]:
 
 
 def check(stack: str, spec: Deployment, known: Sequence[Release], given: Mapping[str, str]) -> None:
-    """Raises Failure for those that are others than at the last release from here."""
-    last = known[-1] if known else None
-    if last is None or last.outcome == "destroyed":
-        return
+    """Raises Failure for those that are others than at the last release that had them: data outlive their stores."""
     for name in _of(spec):
-        recorded, value = last.fixed.get(name), given.get(name)
+        recorded, value = _last(known, name), given.get(name)
         if not recorded or not value or _digest(value, _salt(recorded)) == recorded:
             continue
         grafana = names.container(spec, "grafana")
@@ -50,6 +47,15 @@ def check(stack: str, spec: Deployment, known: Sequence[Release], given: Mapping
         raise Failure(
             f"veloz:{CONFIG_KEY}.{name} {why}. Then: make up STACK={stack} ARGS={ACCEPT}. Nothing was changed."
         )
+
+
+def _last(known: Sequence[Release], name: str) -> str | None:
+    for release in reversed(known):
+        if release.outcome == "destroyed":
+            return None
+        if name in release.fixed:
+            return release.fixed[name]
+    return None
 
 
 def _of(spec: Deployment) -> tuple[str, ...]:

@@ -89,3 +89,16 @@ def test_a_record_does_not_hold_the_secret_and_no_two_are_alike() -> None:
     first, second = (fixed_secrets.digests(spec, GIVEN)["cluster_secret"] for _ in range(2))
     assert first != second
     assert "c" * 8 not in first
+
+
+def test_a_database_that_was_away_for_a_while_has_its_password_still() -> None:
+    here, away = (
+        load({"topology": "compose", "postgres": store})
+        for store in ({"store": "deployed"}, {"store": "external", "host": "db.test"})
+    )
+    known = [*released(here, GIVEN), *released(away, GIVEN)]
+    fixed_secrets.check("s", here, known, GIVEN)
+    with pytest.raises(Failure, match="postgres_password is not the one"):
+        fixed_secrets.check("s", here, known, GIVEN | {"postgres_password": "d" * 64})
+    gone = known[-1].ended("destroyed")
+    fixed_secrets.check("s", here, [*known, gone], GIVEN | {"postgres_password": "d" * 64})
