@@ -17,7 +17,7 @@ _REMEDY: Final = "make both say the same"
 
 
 def problems(given: Mapping[str, Any], spec: Deployment, path: str) -> Iterator[Refusal]:
-    """Of the two that the description has outside. No refusal shows more of a secret than where it leads."""
+    """Of the two that the description has outside. No refusal shows where a secret leads: it may be a part of a password."""
     for name, store, secret in (("postgres", spec.postgres, "postgres_dsn"), ("redis", spec.redis, "redis_url")):
         value = given.get(secret)
         if store.store != "external" or not isinstance(value, str) or not value:
@@ -27,7 +27,7 @@ def problems(given: Mapping[str, Any], spec: Deployment, path: str) -> Iterator[
         except (psycopg.Error, ValueError):
             continue  # refused for its form
         if (place[0].lower(), place[1]) != (store.host.lower(), store.port):
-            rule = f"leads to {place[0] or 'no host'}, port {place[1]}, and {name}.host and .port are {store.host}, {store.port}"
+            rule = f"leads elsewhere than {name}.host and {name}.port say, which are {store.host} and {store.port}"
             yield Refusal(f"{path}.{secret}", None, rule, _REMEDY)
 
 

@@ -132,6 +132,7 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
     if not wanted.accepted.stores_changed:
         store_images.check(stack.name, wanted.spec, known, verb)
     if not wanted.accepted.target_changed:
+        targets.check_name(stack.name, known, wanted.spec, verb)
         with suppress(targets.Silent):  # the pre-flight says it better
             targets.guard(stack, wanted.spec, verb)
     stack.check(wanted.spec, configuration)

@@ -58,6 +58,22 @@ def check(stack: str, known: Sequence[Release], target: Target, verb: str = "up"
     )
 
 
+def check_name(stack: str, known: Sequence[Release], spec: Deployment, verb: str = "up") -> None:
+    """Raises Failure where the description has another name or topology: its stores would be others, and empty."""
+    last = known[-1] if known else None
+    if last is None or last.outcome == "destroyed":
+        return
+    usual = {"name": Deployment(topology=spec.topology).name, "topology": spec.topology}
+    for field, default in usual.items():
+        before, now = last.deployment.get(field, default), getattr(spec, field)
+        if before != now:
+            raise Failure(
+                f"{field} = {now}: release {last.id} of stack {stack} has {field} {before}. What is deployed would go, and its "
+                f"data stay where no gateway finds them. Nothing was changed. Put {before} back, or make another stack for {now}. "
+                f"When it is meant: make {verb} STACK={stack} ARGS={ACCEPT}"
+            )
+
+
 def guard(stack: Stack, spec: Deployment, verb: str) -> None:
     """The same with what is recorded and what is there. Raises Failure; a target is only asked when one is recorded."""
     known = releases.read(stack.project.releases(stack.name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -36,23 +37,24 @@ def test_the_same_place_in_any_words_is_taken(dsn: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dsn", "leads"),
+    "dsn",
     [
-        (DSN.replace("db.", "db2."), "db2.example.com, port 5432"),
-        (DSN.replace(".com", ".com:6432"), "db.example.com, port 6432"),
-        ("host=db.example.com,db2.example.com", "db.example.com,db2.example.com, port 5432"),
-        ("dbname=veloz", "no host, port 5432"),
+        DSN.replace("db.", "db2."),
+        DSN.replace(".com", ".com:6432"),
+        "host=db.example.com,db2.example.com",
+        "dbname=veloz",
+        "postgresql://secret-word:4711/x@db.example.com/veloz",  # a password with a slash reads as host and port
     ],
 )
-def test_another_place_is_refused_without_the_password(dsn: str, leads: str) -> None:
+def test_another_place_is_refused_and_nothing_of_the_secret_shown(dsn: str) -> None:
     (one,) = said(dsn)
-    assert f"leads to {leads}, and postgres.host and .port are db.example.com, 5432" in one
-    assert "secret-word" not in one
+    assert "leads elsewhere than postgres.host and postgres.port say, which are db.example.com and 5432" in one
+    assert not {"secret-word", "4711", "db2", "6432"} & set(re.findall(r"[\w-]+", one))
 
 
 def test_another_port_of_redis_is_refused() -> None:
     (one,) = said(DSN, URL.replace(":6380", ""))
-    assert "leads to cache.example.com, port 6379" in one
+    assert "which are cache.example.com and 6380" in one
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "db.localhost"])

@@ -78,3 +78,13 @@ def test_a_target_that_does_not_answer_is_silent(
     single = load({"topology": "single", "docker": {"host": f"unix://{tmp_path}/none"}})
     with pytest.raises(targets.Silent, match="does not say who it is: No such file or directory"):
         targets.read(single, {})
+
+
+@pytest.mark.parametrize(("change", "field"), [({"name": "other"}, "name"), ({"topology": "single"}, "topology")])
+def test_another_name_or_topology_would_begin_with_empty_stores(change: dict[str, str], field: str) -> None:
+    released = [releases.begin([], {"topology": "compose"}, schema=1, commit="").ended("good")]
+    targets.check_name("live", released, load({"topology": "compose"}))
+    changed = load({"topology": "compose"} | change)
+    with pytest.raises(Failure, match=rf"^{field} = {change[field]}: release 1 of stack live has {field} "):
+        targets.check_name("live", released, changed)
+    targets.check_name("live", [*released, released[0].ended("destroyed")], changed)
