@@ -321,6 +321,22 @@ def test_the_last_gateway_that_serves_is_not_replaced(deployed: Deployed) -> Non
     assert host.inspect(first)["Id"] != began
 
 
+def test_a_rollback_returns_to_the_release_before(deployed: Deployed) -> None:
+    gateways = [f"{deployed.name}-gateway-{replica}" for replica in (1, 2, 3)]
+
+    def running() -> list[tuple[list[str], str]]:
+        found = [host.inspect(name)["Config"] for name in gateways]
+        return [(sorted(it["Env"]), it["Image"]) for it in found]
+
+    deployed.command("up")
+    before = running()
+    deployed.describe(gateways={"settings": {"log_level": "WARNING"}})
+    deployed.command("up")
+    assert all(now != then for now, then in zip(running(), before, strict=True))
+    deployed.command("rollback")
+    assert running() == before
+
+
 def test_a_store_that_leaves_the_description_and_comes_back_has_its_data(deployed: Deployed) -> None:
     volume, container = f"{deployed.name}-prometheus-data", f"{deployed.name}-prometheus"
     mark = Path(json.loads(host.docker("volume", "inspect", volume))[0]["Mountpoint"], "mark")

@@ -63,6 +63,21 @@ async def test_another_setting_replaces_it_and_its_orders_stay(deployed: Deploye
     assert await deployed.smoke()
 
 
+def test_a_rollback_returns_to_the_release_before_with_its_orders(deployed: Deployed) -> None:
+    name = f"{deployed.name}-gateway"
+    deployed.command("up")
+    before, orders = host.inspect(name)["Config"], deployed.ask_json("/api/orders_state")
+    deployed.describe(gateways={"settings": {"log_level": "WARNING"}})
+    deployed.command("up")
+    assert host.inspect(name)["Config"]["Env"] != before["Env"]
+    said = deployed.command("rollback").stdout
+    after = host.inspect(name)["Config"]
+    assert (after["Env"], after["Image"]) == (before["Env"], before["Image"]), said
+    names = {order["client_order_id"] for order in deployed.ask_json("/api/orders_state")["items"]}
+    assert {order["client_order_id"] for order in orders["items"]} <= names
+    deployed.command("up")  # the stack file stayed as it was
+
+
 def test_another_size_is_what_the_kernel_has(deployed: Deployed) -> None:
     """Memory in place; CPU, which the provider cannot change so, in another container."""
     name = f"{deployed.name}-gateway"
