@@ -5,20 +5,18 @@ PostgreSQL starts on no other major version's data. Redis reads an older version
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from stacks import references
 from stacks.commands.failures import Failure
 from stacks.commands.releases import Release
-from stacks.spec import Deployment, Role
+from stacks.spec import Deployment, Images, Role
 
 ACCEPT: Final = "--stores-changed"
 _STORES: Final[tuple[Role, ...]] = ("postgres", "redis")
 # Their tags begin with the server's version; another repository's may begin with an extension's.
 _REPOSITORIES: Final = frozenset({"postgres", "postgresql", "redis"})
-# Of earlier programs, whose releases record none; the descriptions of those say where it was another.
-_EARLIER: Final[Mapping[str, str]] = {"postgres": "postgres:15.13-bookworm", "redis": "redis:7.4.5-bookworm"}
 _MOVE: Final = (
     "To move, dump it with the old image (pg_dumpall) and restore it into a new deployment, or use pg_upgrade; when its data are "
     "of the new version already"
@@ -62,7 +60,7 @@ def _image(release: Release, store: str) -> str:
     said = release.deployment
     if said.get("topology") not in {"compose", "kubernetes"} or (said.get(store) or {}).get("store") == "external":
         return ""
-    return str((said.get("images") or {}).get(store) or _EARLIER[store])
+    return str((said.get("images") or {}).get(store) or getattr(Images(), store))  # of records that say none
 
 
 def _refused(store: str, image: str, before: str) -> tuple[str, str] | None:
