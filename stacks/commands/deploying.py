@@ -29,6 +29,7 @@ from stacks.commands.pulumi_cli import Configuration
 from stacks.commands.releases import Release, SchemaUnknown
 from stacks.commands.smoke import Step
 from stacks.commands.stack import READY_SECONDS, Stack
+from stacks.commands.targets import Target
 from stacks.document import CONFIG_KEY, load
 from stacks.images.recipe import SETTINGS_LABEL
 from stacks.refusals import SpecError
@@ -126,19 +127,7 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
     configuration = stack.pulumi.configuration(stack.name)
     path = stack.project.releases(stack.name)
     known = releases.read(path)
-    if not wanted.accepted.secrets_changed:
-        fixed_secrets.check(stack.name, wanted.spec, known, configuration.secrets)
-    verb = "rollback" if wanted.back else "up"
-    if not wanted.accepted.stores_changed:
-        store_images.check(stack.name, wanted.spec, known, verb)
-    if not wanted.accepted.target_changed:
-        targets.check_name(stack.name, known, wanted.spec, verb)
-        with suppress(targets.Silent):  # the pre-flight says it better
-            targets.guard(stack, wanted.spec, verb)
-    stack.check(wanted.spec, configuration)
-    target = targets.read(wanted.spec, stack.pulumi.environ)
-    if not wanted.accepted.target_changed:
-        targets.check(stack.name, known, target, verb)
+    target = _looked_at(stack, wanted, known, configuration)
     gateways = holding.settled(wanted.spec, stack.pulumi.environ, stack.output)
     previewed = stack.preview(wanted.spec, configuration, wanted.file, dict(holding.broken(wanted.spec, gateways)))
     stack.show(previewed)
@@ -169,6 +158,24 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
     certificates_file.write(stack, configuration)
     stack.output.say(f"Release {release.id} serves: {stack.edge(configuration).url}", "green")
     return Deployed(release, progress.changed, steps)
+
+
+def _looked_at(stack: Stack, wanted: Wanted, known: Sequence[Release], configuration: Configuration) -> Target:
+    """The target, when nothing speaks against going there with this. Raises Failure; nothing is changed."""
+    if not wanted.accepted.secrets_changed:
+        fixed_secrets.check(stack.name, wanted.spec, known, configuration.secrets)
+    verb = "rollback" if wanted.back else "up"
+    if not wanted.accepted.stores_changed:
+        store_images.check(stack.name, wanted.spec, known, verb)
+    if not wanted.accepted.target_changed:
+        targets.check_name(stack.name, known, wanted.spec, verb)
+        with suppress(targets.Silent):  # the pre-flight says it better
+            targets.guard(stack, wanted.spec, verb)
+    stack.check(wanted.spec, configuration)
+    target = targets.read(wanted.spec, stack.pulumi.environ)
+    if not wanted.accepted.target_changed:
+        targets.check(stack.name, known, target, verb)
+    return target
 
 
 def _proven(stack: Stack, spec: Deployment, configuration: Configuration, seconds: float) -> list[Step]:

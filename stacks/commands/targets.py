@@ -69,7 +69,7 @@ def check_name(stack: str, known: Sequence[Release], spec: Deployment, verb: str
         if before != now:
             raise Failure(
                 f"{field} = {now}: release {last.id} of stack {stack} has {field} {before}. What is deployed would go, and its "
-                f"data stay where no gateway finds them. Nothing was changed. Put {before} back, or another stack for {now}. "
+                f"data stay where no gateway finds them. Nothing was changed. Put {before} back, or make a stack for {now}. "
                 f"When it is meant: make {verb} STACK={stack} ARGS={ACCEPT}"
             )
 
