@@ -18,6 +18,7 @@ DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
 _SECONDS = 1.5
 _PAUSE = 0.5
 _silent_until: WeakKeyDictionary[Pool, float] = WeakKeyDictionary()
+_heard_at: WeakKeyDictionary[Pool, float] = WeakKeyDictionary()
 
 
 @asynccontextmanager
@@ -35,6 +36,28 @@ async def borrowed(pool: Pool) -> AsyncIterator[Connection]:
                 yield connection
     except DATABASE_AWAY as error:
         now = time.monotonic()
-        if isinstance(error, PoolTimeout) or now - started >= _SECONDS:
+        silent = isinstance(error, PoolTimeout) or now - started >= _SECONDS
+        if silent and started >= _heard_at.get(pool, 0.0):
             _silent_until[pool] = now + _PAUSE
         raise
+
+
+async def heard(pool: Pool, seconds: float) -> None:
+    """Return once the pool has a connection that works: those that are dead were let go, and `borrowed` knows of no silence.
+
+    Raises one of DATABASE_AWAY after `seconds`. It asks again and again, because only somebody who asks makes a pool that gave
+    up connect anew.
+    """
+    await pool.check()
+    give_up_at = time.monotonic() + seconds
+    while True:
+        try:
+            async with pool.connection() as connection:
+                await pool.check_connection(connection)
+        except DATABASE_AWAY:
+            if time.monotonic() >= give_up_at:
+                raise
+        else:
+            break
+    _heard_at[pool] = time.monotonic()
+    _silent_until.pop(pool, None)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from app.accounts import read_limits, store_global_kill
-from app.borrow import borrowed
+from app.borrow import borrowed, heard
 from app.commands import Amend, Answer, Cancel, CancelAll, NewOrder
 from app.database import Pool, make_pool
 from app.desk import Desk
@@ -365,7 +365,7 @@ class Exchange:
 
     async def _renewed(self) -> None:
         self._publisher.orders.forget()
-        await self.pool.check()  # connections to a server that is gone would each fail one request
+        await heard(self.pool, self._config.recovery_timeout)  # health tells of the supervisor's connections alone
 
     def _taken(self, one: Proven) -> None:
         account = one.rows.account

@@ -56,7 +56,8 @@ async def test_a_gateway_whose_database_falls_silent_answers_in_time(
                 proxy.set("pass")
             await asyncio.gather(asking, return_exceptions=True)
             await cluster.settled()
-            assert (await to_cut.post("/api/order", ORDER | {"client_order_id": "after"})).status == 200
+            after = await to_cut.post("/api/order", ORDER | {"client_order_id": "after"})
+            assert after.status == 200, [call.answer for call in read(one.path)][-1]
     asked = [call for call in read(one.path) if call.order_id.startswith("silent")]
     figure("answers, slowest", f"{len(asked)} {max(call.seconds for call in asked):.2f}")
     slow = [call for call in asked if call.status not in {503, 504} or call.seconds > ANSWER_SECONDS]
