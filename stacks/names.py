@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+import re
+from collections.abc import Iterable
 from typing import Final, Literal, TypeAlias, get_args
 
 from app import __version__
@@ -26,6 +29,8 @@ DATABASE: Final = "veloz"
 
 _LABEL: Final = "io.veloz."
 FILES: Final = "-files"  # of a volume and a container that hold what can be made anew
+_SUM_DIGITS: Final = 8
+_HOLDS_FILES: Final = re.compile(f"{FILES}(-[0-9a-f]{{{_SUM_DIGITS}}})?$")  # earlier ones had no sum in it
 CLAIM: Final = "data"
 _VERSION: Final = "app.kubernetes.io/version"
 # The last byte of an address, the same in every network. 1 is the bridge's own.
@@ -39,23 +44,39 @@ def container(spec: Deployment, part: str, replica: int = 0) -> str:
 
 
 def volume(spec: Deployment, what: str) -> str:
-    """E.g. `postgres-data`, `gateway-1-files`; of single's data: `data`."""
+    """E.g. `postgres-data`; of single's data: `data`."""
     return f"{spec.name}-{what}"
+
+
+def files_volume(part: str, paths: Iterable[str]) -> str:
+    """E.g. `gateway-1-files-5f0c2a91`. Another set of files is another volume: Docker takes no file out of one."""
+    told = hashlib.sha256("\n".join(sorted(paths)).encode()).hexdigest()
+    return f"{part}{FILES}-{told[:_SUM_DIGITS]}"
 
 
 def holds_data(spec: Deployment, name: str) -> bool:
     """Whether a volume of this deployment holds what cannot be made anew."""
-    return name.startswith(f"{spec.name}-") and not name.endswith(FILES)
+    return name.startswith(f"{spec.name}-") and not _HOLDS_FILES.search(name)
 
 
-def volumes(spec: Deployment) -> tuple[str, ...]:
-    """Of single and compose: a part's files, and the data of those that have any."""
+def data_volumes(spec: Deployment) -> tuple[str, ...]:
+    """Of single and compose."""
     if spec.topology == "single":
-        return volume(spec, f"gateway{FILES}"), volume(spec, "data")
-    parts = [gateway_id(replica) for replica in range(1, spec.replicas("gateway") + 1)]
-    others = [role for role in spec.roles if role != "gateway"]
-    files = [volume(spec, f"{part}{FILES}") for part in (*parts, *others)]
-    return (*files, *(volume(spec, f"{role}-data") for role in others if role != "balancer"))
+        return (volume(spec, "data"),)
+    return tuple(volume(spec, f"{role}-data") for role in spec.roles if role not in {"gateway", "balancer"})
+
+
+def is_volume(spec: Deployment, name: str) -> bool:
+    """Whether one of that name would be taken for a part's files or data."""
+    parts = {*(role for role in spec.roles if role != "gateway"), *gateway_parts(spec)}
+    return name in data_volumes(spec) or _HOLDS_FILES.sub("", name) in {volume(spec, part) for part in parts}
+
+
+def gateway_parts(spec: Deployment) -> tuple[str, ...]:
+    """Of single and compose."""
+    if spec.topology == "single":
+        return ("gateway",)
+    return tuple(gateway_id(replica) for replica in range(1, spec.replicas("gateway") + 1))
 
 
 def labels(spec: Deployment, role: str) -> dict[str, str]:

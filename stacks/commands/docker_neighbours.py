@@ -65,8 +65,7 @@ def findings(spec: Deployment, there: Sequence[Network], held: Sequence[Volume])
     across = [f"{_said(one)} has {subnet}" for one in others for subnet in one.subnets if _overlaps(subnet, mine)]
     yield Finding("addresses", f"{', '.join(map(str, mine))} free", "; ".join(across) or "free",
                   "refused" if across else "ok", _other_subnet(others))  # fmt: skip
-    wanted = set(names.volumes(spec))
-    strange = [_said(one) for one in held if one.name in wanted and one.deployment != spec.name]
+    strange = [_said(one) for one in held if names.is_volume(spec, one.name) and one.deployment != spec.name]
     yield Finding("volumes", f"{spec.name}-… free", ", ".join(strange) or "free", "refused" if strange else "ok",
                   "They are not of this deployment, and what is in them would become its data. Give this one another name, "
                   "or keep a copy of them and remove them.")  # fmt: skip

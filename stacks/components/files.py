@@ -2,7 +2,8 @@
 
 Docker takes nothing into a container with a read-only root, not even into a volume of it. So the files of a part come
 with a container of their own that is never started: it has the part's files volume, and they are uploaded there. The part
-mounts that volume read-only, and a change of files replaces the carrier and, through `replace_with`, the part.
+mounts that volume read-only, and a change of files replaces the carrier and, through `replace_with`, the part. Where a file
+comes or goes, the volume is another one: a secret that is taken out does not stay in it.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def carrier(
     """`image`: the part's, which is there anyway; nothing of it runs. `after`: what is replaced before the part is."""
     folder = common_folder(files)
     whose = names.labels(ground.spec, role)
-    held = volume(ground, f"{part}{names.FILES}", role)
+    held = volume(ground, names.files_volume(part, [file.path for file in files]), role)
     container = docker.Container(
         f"{part}{names.FILES}",
         name=names.container(ground.spec, f"{part}{names.FILES}"),

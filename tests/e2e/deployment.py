@@ -130,6 +130,11 @@ class Deployed(System):
             *(word for name, value in values.items() for word in ("--secret", f"veloz:secrets.{name}={value}")),
         )  # fmt: skip
 
+    def drop_secret(self, name: str) -> str:
+        """Take it out of the configuration; what it was."""
+        self.pulumi("config", "rm", "--stack", self.stack, "--path", f"veloz:secrets.{name}")
+        return self.secrets.pop(name)
+
     def _make_secrets(self) -> None:
         made = {name: secrets.token_hex(32) for name in random_names(self.spec)}
         self.set_secrets(**made, **self.certificate())

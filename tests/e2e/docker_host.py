@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.e2e import network_of
@@ -42,6 +43,17 @@ def named(what: str, deployment: str) -> set[str]:
     every = ["--all"] if what == "container" else []
     form = "{{.Names}}" if what == "container" else "{{.Name}}"
     return set(docker(what, "ls", *every, "--filter", f"label={LABEL}={deployment}", "--format", form).split())
+
+
+def files(deployment: str) -> dict[str, bytes]:
+    """What the parts of a deployment have as files, by volume and path in it."""
+    found: dict[str, bytes] = {}
+    for volume in named("volume", deployment):
+        if "-files" in volume:
+            folder = Path(docker("volume", "inspect", "--format", "{{.Mountpoint}}", volume).strip())
+            inside = (path for path in folder.rglob("*") if path.is_file())
+            found |= {f"{volume}/{path.relative_to(folder)}": path.read_bytes() for path in inside}
+    return found
 
 
 def remove(deployment: str) -> None:

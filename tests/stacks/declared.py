@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
+from stacks import names
 from stacks.document import load
 from stacks.secrets import required
 from stacks.spec import Deployment, Role
@@ -87,6 +88,11 @@ def addresses(container: Resource) -> dict[str, str]:
 def uploads(recording: Recording, part: str) -> dict[str, str]:
     """The files of a part, by path."""
     return {it["file"]: it["content"] for it in recording.named(f"{part}-files").inputs["uploads"]}
+
+
+def files_volume(recording: Recording, part: str) -> str:
+    """What the volume of a part's files is called, without the deployment's name."""
+    return names.files_volume(part, uploads(recording, part))
 
 
 def listening(recording: Recording, container: Resource) -> Iterator[tuple[str, int]]:

@@ -42,7 +42,7 @@ def test_gateways_are_replaced_one_after_the_other() -> None:
         for name in (f"gateway-{replica}", f"gateway-{replica}-files"):
             assert f"gateway-{replica - 1}" in seen.named(name).depends_on
     for replica in range(1, 6):
-        own = {f"gateway-{replica}-files", f"volume-gateway-{replica}-files"}
+        own = {f"gateway-{replica}-files", f"volume-{d.files_volume(seen, f'gateway-{replica}')}"}
         used = frozenset[str]().union(*seen.named(f"gateway-{replica}").uses.values())
         assert {it for it in used if "gateway" in it} <= own
         assert seen.named(f"gateway-{replica}").replace_with == {f"gateway-{replica}-files"}

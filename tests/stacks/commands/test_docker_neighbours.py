@@ -36,7 +36,8 @@ def test_its_own_and_those_beside_it_are_no_obstacle() -> None:
         Network("veloz-two-app", "veloz-two", ("10.214.0.0/24", "fd00::/64")),
         Network("host", ""),
     ]
-    volumes = [*(Volume(one, "veloz") for one in names.volumes(COMPOSE)), Volume("veloz-dumps", "")]
+    others = ("veloz-dumps", "veloz-two-gateway-1-files-01234567", "veloz-gateway-9-files")
+    volumes = [*(Volume(one, "veloz") for one in names.data_volumes(COMPOSE)), *(Volume(one, "") for one in others)]
     assert refused([*own, *beside], volumes) == {}
 
 
@@ -68,7 +69,7 @@ def test_addresses_of_another_network_are_refused_with_others_that_are_free(subn
         assert found["addresses"].remedy == f"Choose another docker.subnet{example}."
 
 
-@pytest.mark.parametrize("name", ["veloz-postgres-data", "veloz-gateway-3-files"])
+@pytest.mark.parametrize("name", ["veloz-postgres-data", "veloz-gateway-3-files", "veloz-redis-files-01234567"])
 @pytest.mark.parametrize("whose", ["", "other"])
 def test_a_volume_of_our_name_that_is_not_ours_is_refused(name: str, whose: str) -> None:
     found = refused([], [Volume(name, whose)])

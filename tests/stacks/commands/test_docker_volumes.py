@@ -31,7 +31,7 @@ def spec() -> Iterator[Deployment]:
 def test_data_of_the_deployment_is_found_and_deleted_and_nothing_else(spec: Deployment) -> None:
     name = spec.name
     ours = ["--label", f"{docker_facts.LABEL}={name}"]
-    for what in ("postgres-data", "grafana-data", "gateway-1-files"):
+    for what in ("postgres-data", "grafana-data", "gateway-1-files", "gateway-1-files-01234567"):
         docker("volume", "create", *ours, f"{name}-{what}")
     docker("volume", "create", f"{name}-redis-data")  # a stranger's
     docker("volume", "create", "--label", f"{docker_facts.LABEL}={name}x", f"{name}-x-data")
@@ -39,4 +39,9 @@ def test_data_of_the_deployment_is_found_and_deleted_and_nothing_else(spec: Depl
     assert docker_volumes.data(spec, os.environ) == data
     assert docker_volumes.remove(spec, os.environ) == data
     left = set(docker("volume", "ls", "--quiet", "--filter", f"name={name}").split())
-    assert left == {f"{name}-gateway-1-files", f"{name}-redis-data", f"{name}-x-data"}
+    assert left == {
+        f"{name}-gateway-1-files",
+        f"{name}-gateway-1-files-01234567",
+        f"{name}-redis-data",
+        f"{name}-x-data",
+    }
