@@ -24,7 +24,7 @@ _QUIET: Final = frozenset({"same", "read", "refresh", "create-replacement", "del
 _GONE: Final = frozenset({"delete", "delete-replaced", "discard"})
 _STACK: Final = "pulumi:pulumi:Stack"
 _IMAGE: Final = "docker:index/image:Image"
-_CONTAINER: Final = "docker:index/container:Container"
+CONTAINER: Final = "docker:index/container:Container"
 _MOST_FIELDS: Final = 4
 
 
@@ -78,7 +78,7 @@ class Steps(NamedTuple):
 
     def containers(self) -> dict[str, tuple[str, str]]:
         """Name → URN and what happens, of Docker's containers that are there afterwards."""
-        there = [step for step in self.steps if _type(step) == _CONTAINER and step["op"] not in _GONE]
+        there = [step for step in self.steps if _type(step) == CONTAINER and step["op"] not in _GONE]
         return {name_of(step["urn"]): (step["urn"], step["op"]) for step in there}
 
     def errors(self) -> str:

@@ -21,6 +21,7 @@ from stacks.commands import (
     releases,
     schemas,
     store_images,
+    strangers,
     targets,
 )
 from stacks.commands.failures import Failure
@@ -131,6 +132,7 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
     gateways = holding.settled(wanted.spec, stack.pulumi.environ, stack.output)
     previewed = stack.preview(wanted.spec, configuration, wanted.file, dict(holding.broken(wanted.spec, gateways)))
     stack.show(previewed)
+    strangers.of_update(wanted.spec, stack.pulumi.environ, previewed.created, stack.name)
     if not wanted.accepted.interrupt:
         holding.check(wanted.spec, gateways, previewed.replaced, stack.name)
     current = known[-1] if known else None

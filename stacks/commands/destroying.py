@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from stacks.commands import docker_volumes, releases
-from stacks.commands.changes import Change, name_of
+from stacks.commands import docker_volumes, releases, strangers
+from stacks.commands.changes import CONTAINER, Change, name_of
 from stacks.commands.failures import Failure
 from stacks.commands.pulumi_errors import explain
 from stacks.commands.stack import Stack, steps_of
@@ -38,6 +38,7 @@ def look(stack: Stack, confirm: str) -> Going:
     if done.code:
         raise Failure(explain(f"{steps.errors()}\n{done.err}", backend=stack.pulumi.backend))
     spec = stack.project.deployment(stack.name)
+    strangers.of_end(spec, stack.pulumi.environ, containers(stack), stack.name)
     volumes = docker_volumes.data(spec, stack.pulumi.environ) if spec.topology != "kubernetes" else []
     going = [one for one in steps.changes() if one.op != "keep"]
     return Going(going, [] if confirm else [*guarded, *volumes], guarded, volumes if confirm else [])
@@ -59,9 +60,18 @@ def destroy(stack: Stack, going: Going, confirm: str) -> int:
 
 def protected(stack: Stack) -> list[str]:
     """Names of the resources that Pulumi does not delete without more."""
+    return sorted(name_of(one["urn"]) for one in _resources(stack) if one.get("protect"))
+
+
+def containers(stack: Stack) -> set[str]:
+    """What those that its state knows are called on their host."""
+    known = (one for one in _resources(stack) if one["type"] == CONTAINER)
+    return {str(one.get("outputs", {}).get("name") or one.get("inputs", {}).get("name")) for one in known}
+
+
+def _resources(stack: Stack) -> Sequence[Mapping[str, Any]]:
     document = msgspec.json.decode(stack.pulumi.run(["stack", "export", "--stack", stack.name]).out)
-    there = (document.get("deployment") or {}).get("resources") or ()
-    return sorted(name_of(one["urn"]) for one in there if one.get("protect"))
+    return (document.get("deployment") or {}).get("resources") or ()
 
 
 def _data(confirm: str, guarded: Sequence[str]) -> list[str]:

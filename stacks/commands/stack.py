@@ -37,7 +37,7 @@ _STAYS: Final = frozenset({"same", "update"})
 class Previewed(NamedTuple):
     """`anew`: URNs of what pulumi holds for good and is gone or broken; `up` makes it again.
 
-    `replaced`: names of the containers that are replaced, those among them.
+    `replaced`: names of the containers that are replaced, those among them; `created`: of those that are new.
     """
 
     changes: Sequence[Change]
@@ -45,6 +45,7 @@ class Previewed(NamedTuple):
     resources: int
     anew: Sequence[str] = ()
     replaced: frozenset[str] = frozenset()
+    created: frozenset[str] = frozenset()
 
     def document(self) -> dict[str, Any]:
         return {
@@ -105,6 +106,7 @@ class Stack(NamedTuple):
                     anew.append(urn)
                     changes.append(Change("replace", "Container", name, (why,)))
             replaced = frozenset(name for name, (urn, op) in containers.items() if op not in _STAYS or urn in anew)
+            created = frozenset(name for name, (_, op) in containers.items() if op == "create")
             resources = steps.resources()
             if not resources:  # the stack itself is one
                 raise Failure(
@@ -112,7 +114,7 @@ class Stack(NamedTuple):
                 )
             violations = policy.check(resources, policy.given(spec, configuration.secrets.values()))
             progress(f"{len(resources)} resources, {len(changes)} to change, {len(violations)} against the policy")
-        return Previewed(changes, violations, len(resources), anew, replaced)
+        return Previewed(changes, violations, len(resources), anew, replaced, created)
 
     def lost(self, spec: Deployment, kept: Mapping[str, str]) -> list[str]:
         """Pulumi does not look whether an image that it built is still on the Docker host."""
