@@ -66,8 +66,8 @@ def init(
 
 @cli.command()
 def preview(*, stack: StackName = "", root: Root = projects.ROOT, machine: Machine = False) -> None:
-    """Show what `up` would change, and what the policy says of it."""
-    from stacks.commands import holding, strangers, targets  # noqa: PLC0415
+    """Show what `up` would change, what the policy says of it, and what `up` would refuse."""
+    from stacks.commands import holding, releases, strangers, targets  # noqa: PLC0415
 
     def work(output: Output) -> dict[str, Any]:
         opened = _open(stack, root, output)
@@ -77,6 +77,7 @@ def preview(*, stack: StackName = "", root: Root = projects.ROOT, machine: Machi
         broken = dict(holding.broken(spec, holding.gateways(spec, opened.pulumi.environ)))
         previewed = opened.preview(spec, opened.pulumi.configuration(stack), broken=broken)
         opened.show(previewed)
+        targets.check_name(stack, releases.read(opened.project.releases(stack)), spec)
         strangers.of_update(spec, opened.pulumi.environ, previewed.created, stack)
         return dict(previewed.document())
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +77,22 @@ def test_a_rollback_returns_to_the_release_before_with_its_orders(deployed: Depl
     names = {order["client_order_id"] for order in deployed.ask_json("/api/orders_state")["items"]}
     assert {order["client_order_id"] for order in orders["items"]} <= names
     deployed.command("up")  # the stack file stayed as it was
+
+
+def test_a_second_stack_of_its_name_takes_nothing_of_it(deployed: Deployed, tmp_path: Path) -> None:
+    """Neither its volumes at `up` nor its data at `destroy`."""
+    name = f"{deployed.name}-gateway"
+    running, volumes = host.inspect(name)["Id"], host.named("volume", deployed.name)
+    edge = {"http_port": two_ports()[0]}
+    with Deployed(tmp_path, {"topology": "single", "edge": edge, "docker": {"subnet": free_subnet()}}) as second:
+        second.describe(name=deployed.name)
+        for command, confirm in (("preview", ""), ("up", ""), ("destroy", ""), ("destroy", second.stack)):
+            refused = second.command(command, check=False, CONFIRM=confirm)
+            assert refused.returncode == 1, command
+            assert f"{name}: there already" in refused.stderr or f"{name}, {name}-files: there" in refused.stderr
+            assert f"the state of stack {second.stack} does not know" in refused.stderr
+    assert host.inspect(name)["Id"] == running
+    assert host.named("volume", deployed.name) == volumes
 
 
 def test_another_size_is_what_the_kernel_has(deployed: Deployed) -> None:
