@@ -22,7 +22,10 @@ Machine = Annotated[bool, typer.Option("--json", help="one JSON document on stan
 Root = Annotated[Path, typer.Option("--project", help="the folder with Pulumi.yaml", file_okay=False)]
 Seconds = Annotated[float, typer.Option("--ready-within", min=1, max=3600, help="seconds until it must serve")]
 Interrupt = Annotated[
-    bool, typer.Option("--interrupt", help="the only gateway that serves may be replaced: nobody trades meanwhile")
+    bool, typer.Option("--interrupt", help="every gateway may be gone at once: nobody trades meanwhile")
+]
+SecretsChanged = Annotated[
+    bool, typer.Option("--secrets-changed", help="a changed password of the database was given to it, or none runs")
 ]
 TargetChanged = Annotated[
     bool, typer.Option("--target-changed", help="it may go to another Docker host or cluster than the last release")
@@ -78,7 +81,7 @@ def preview(*, stack: StackName = "", root: Root = projects.ROOT, machine: Machi
         previewed = opened.preview(spec, opened.pulumi.configuration(stack), broken=broken)
         opened.show(previewed)
         targets.check_name(stack, releases.read(opened.project.releases(stack)), spec)
-        strangers.of_update(spec, opened.pulumi.environ, previewed.created, stack)
+        strangers.check(spec, opened.pulumi.environ, opened.containers(), stack)
         return dict(previewed.document())
 
     run(machine, work)
@@ -102,9 +105,7 @@ def up(  # noqa: PLR0913 - a command has as many options as it needs
     *,
     stack: StackName = "",
     seconds: Seconds = _READY,
-    secrets_changed: Annotated[
-        bool, typer.Option("--secrets-changed", help="a changed password of the database was given to it, or none runs")
-    ] = False,
+    secrets_changed: SecretsChanged = False,
     interrupt: Interrupt = False,
     target_changed: TargetChanged = False,
     stores_changed: StoresChanged = False,
@@ -128,6 +129,7 @@ def rollback(  # noqa: PLR0913 - see up
     *,
     stack: StackName = "",
     seconds: Seconds = _READY,
+    secrets_changed: SecretsChanged = False,
     interrupt: Interrupt = False,
     target_changed: TargetChanged = False,
     stores_changed: StoresChanged = False,
@@ -142,7 +144,7 @@ def rollback(  # noqa: PLR0913 - see up
     from stacks.commands import deploying  # noqa: PLC0415
 
     def work(output: Output) -> dict[str, Any]:
-        accepted = deploying.Accepted(interrupt=interrupt, target_changed=target_changed, stores_changed=stores_changed)
+        accepted = deploying.Accepted(secrets_changed, interrupt, target_changed, stores_changed)
         opened = _open(stack, root, output)
         done = deploying.rollback(opened, seconds=seconds, schema=schema, accepted=accepted)
         return {"release": done.release, "changed": done.changed, "steps": [one._asdict() for one in done.steps]}

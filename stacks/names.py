@@ -31,6 +31,7 @@ _LABEL: Final = "io.veloz."
 FILES: Final = "-files"  # of a volume and a container that hold what can be made anew
 _SUM_DIGITS: Final = 8
 _HOLDS_FILES: Final = re.compile(f"{FILES}(-[0-9a-f]{{{_SUM_DIGITS}}})?$")  # earlier ones had no sum in it
+BALANCER_TEST: Final = "balancer-test"  # a part that ends
 CLAIM: Final = "data"
 _VERSION: Final = "app.kubernetes.io/version"
 # The last byte of an address, the same in every network. 1 is the bridge's own.
@@ -68,7 +69,7 @@ def data_volumes(spec: Deployment) -> tuple[str, ...]:
 
 def is_volume(spec: Deployment, name: str) -> bool:
     """Whether one of that name would be taken for a part's files or data."""
-    parts = {*(role for role in spec.roles if role != "gateway"), *gateway_parts(spec)}
+    parts = {*(role for role in spec.roles if role != "gateway"), *gateway_parts(spec), BALANCER_TEST}
     return name in data_volumes(spec) or _HOLDS_FILES.sub("", name) in {volume(spec, part) for part in parts}
 
 

@@ -21,11 +21,16 @@ REDIS_CONFIG: Final = f"{SECRETS_DIR}/redis.conf"
 
 
 def postgres_environment() -> dict[str, str]:
+    """The image's entry point would export what POSTGRES_PASSWORD_FILE names, and the server and its children would have it.
+
+    So initdb reads the file itself, by its last `--pwfile`, and the variable that the entry point insists on says nothing
+    (docker-library/postgres, docker-entrypoint.sh: docker_verify_minimum_env, docker_init_database_dir).
+    """
     return {
         "POSTGRES_USER": names.DATABASE,
         "POSTGRES_DB": names.DATABASE,
-        "POSTGRES_PASSWORD_FILE": POSTGRES_PASSWORD,
-        "POSTGRES_INITDB_ARGS": "--data-checksums",
+        "POSTGRES_PASSWORD": f"see {POSTGRES_PASSWORD}",
+        "POSTGRES_INITDB_ARGS": f"--data-checksums --pwfile={POSTGRES_PASSWORD}",
         # Below the volume's root, which on Kubernetes is not the server's own.
         "PGDATA": f"{POSTGRES_VOLUME}/pgdata",
     }

@@ -25,6 +25,7 @@ _GONE: Final = frozenset({"delete", "delete-replaced", "discard"})
 _STACK: Final = "pulumi:pulumi:Stack"
 _IMAGE: Final = "docker:index/image:Image"
 CONTAINER: Final = "docker:index/container:Container"
+_NETWORK: Final = "docker:index/network:Network"
 _MOST_FIELDS: Final = 4
 
 
@@ -80,6 +81,12 @@ class Steps(NamedTuple):
         """Name → URN and what happens, of Docker's containers that are there afterwards."""
         there = [step for step in self.steps if _type(step) == CONTAINER and step["op"] not in _GONE]
         return {name_of(step["urn"]): (step["urn"], step["op"]) for step in there}
+
+    def replaced_networks(self) -> frozenset[str]:
+        """Names of Docker's networks that are made anew."""
+        return frozenset(
+            name_of(step["urn"]) for step in self.steps if _type(step) == _NETWORK and "replace" in step["op"]
+        )
 
     def errors(self) -> str:
         return "\n".join(str(one.get("message", "")) for one in self.diagnostics if one.get("severity") == "error")

@@ -93,9 +93,8 @@ def _images(spec: Deployment, facts: Facts) -> Iterator[Finding]:
     ]
     for image in dict.fromkeys([*([spec.images.veloz] if spec.images.veloz else []), *wanted]):
         on_node = any(_same(image, name) for name in there)
-        yield Finding(
-            "image", image, "on a node" if on_node else "on no node that says so: nodes load it from its registry"
-        )
+        yield Finding("image", image, "on a node" if on_node else "on no node that says so", "ok" if on_node else "note",
+                      "Nodes load it from its registry, which is not asked from here.")  # fmt: skip
     if not spec.images.veloz and not spec.images.registry:
         yield Finding("image of VeloZ", "where nodes find it", "built on this machine, pushed nowhere", "note",
                       "Name a registry by images.registry, unless what is built here is on the nodes at once.")  # fmt: skip

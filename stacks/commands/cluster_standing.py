@@ -15,6 +15,7 @@ from stacks.spec import Deployment, Role
 
 _SECONDS: Final = 8
 _LOG_LINES: Final = 2000
+_ENDED: Final = frozenset({"Failed", "Succeeded"})
 
 
 def wanted(spec: Deployment) -> tuple[str, ...]:
@@ -48,7 +49,8 @@ def _of(spec: Deployment, role: Role, apps: Any, core: Any) -> Iterator[Part]:  
     for one in (*apps.list_namespaced_deployment(**where).items, *apps.list_namespaced_stateful_set(**where).items):
         yield workload(one, role)
     for pod in core.list_namespaced_pod(**where).items:
-        if pod.metadata.deletion_timestamp is None:
+        # One that was evicted, or whose node went, stays as a record; its workload has made another.
+        if pod.metadata.deletion_timestamp is None and pod.status.phase not in _ENDED:
             log = ""
             if role == "balancer" and _ready(pod):
                 log = _log(core, pod)

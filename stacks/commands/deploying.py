@@ -62,6 +62,10 @@ class Wanted(NamedTuple):
     back: Release | None = None
     accepted: Accepted = _NONE
 
+    @property
+    def verb(self) -> str:
+        return "rollback" if self.back else "up"
+
 
 class Deployed(NamedTuple):
     """`release` is the one that serves now; `changed` how many resources did."""
@@ -132,9 +136,9 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
     gateways = holding.settled(wanted.spec, stack.pulumi.environ, stack.output)
     previewed = stack.preview(wanted.spec, configuration, wanted.file, dict(holding.broken(wanted.spec, gateways)))
     stack.show(previewed)
-    strangers.of_update(wanted.spec, stack.pulumi.environ, previewed.created, stack.name)
+    strangers.check(wanted.spec, stack.pulumi.environ, stack.containers(), stack.name)
     if not wanted.accepted.interrupt:
-        holding.check(wanted.spec, gateways, previewed.replaced, stack.name)
+        holding.check(wanted.spec, gateways, previewed, stack.name, wanted.verb)
     current = known[-1] if known else None
     # A good one that nothing changes is the same release still.
     same = current and current.outcome == "good" and current.deployment == wanted.document and not previewed.changes
@@ -165,8 +169,8 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
 def _looked_at(stack: Stack, wanted: Wanted, known: Sequence[Release], configuration: Configuration) -> Target:
     """The target, when nothing speaks against going there with this. Raises Failure; nothing is changed."""
     if not wanted.accepted.secrets_changed:
-        fixed_secrets.check(stack.name, wanted.spec, known, configuration.secrets)
-    verb = "rollback" if wanted.back else "up"
+        fixed_secrets.check(stack.name, wanted.spec, known, configuration.secrets, wanted.verb)
+    verb = wanted.verb
     if not wanted.accepted.stores_changed:
         store_images.check(stack.name, wanted.spec, known, verb)
     if not wanted.accepted.target_changed:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-import msgspec
-
+from stacks import names
 from stacks.commands import docker_volumes, releases, strangers
-from stacks.commands.changes import CONTAINER, Change, name_of
+from stacks.commands.changes import Change, name_of
 from stacks.commands.failures import Failure
 from stacks.commands.pulumi_errors import explain
 from stacks.commands.stack import Stack, steps_of
+from stacks.document import load
+from stacks.refusals import SpecError
+from stacks.spec import Deployment
 
 
 class Going(NamedTuple):
@@ -38,8 +41,8 @@ def look(stack: Stack, confirm: str) -> Going:
     if done.code:
         raise Failure(explain(f"{steps.errors()}\n{done.err}", backend=stack.pulumi.backend))
     spec = stack.project.deployment(stack.name)
-    strangers.of_end(spec, stack.pulumi.environ, containers(stack), stack.name)
-    volumes = docker_volumes.data(spec, stack.pulumi.environ) if spec.topology != "kubernetes" else []
+    strangers.check(spec, stack.pulumi.environ, stack.containers(), stack.name)
+    volumes = _data_volumes(stack, spec)
     going = [one for one in steps.changes() if one.op != "keep"]
     return Going(going, [] if confirm else [*guarded, *volumes], guarded, volumes if confirm else [])
 
@@ -49,7 +52,7 @@ def destroy(stack: Stack, going: Going, confirm: str) -> int:
     stack.apply("destroy", _data(confirm, going.protected))
     if going.data:
         with stack.output.step("deleting data"):
-            docker_volumes.remove(stack.project.deployment(stack.name), stack.pulumi.environ)
+            docker_volumes.remove(stack.project.deployment(stack.name), stack.pulumi.environ, going.data)
     path = stack.project.releases(stack.name)
     if confirm and (known := releases.read(path)) and known[-1].outcome != "destroyed":
         last = known[-1]
@@ -58,20 +61,23 @@ def destroy(stack: Stack, going: Going, confirm: str) -> int:
     return len(going.changes) + len(going.data)
 
 
+def _data_volumes(stack: Stack, spec: Deployment) -> list[str]:
+    """Those that this stack has or had: one of the same name may have left others there."""
+    if spec.topology == "kubernetes":
+        return []
+    own = {*names.data_volumes(spec), *(str((one.get("outputs") or {}).get("name")) for one in stack.resources())}
+    for release in releases.read(stack.project.releases(stack.name)):
+        with suppress(SpecError):  # a program of before took it
+            own |= set(names.data_volumes(load(release.deployment)))
+    there = docker_volumes.data(spec, stack.pulumi.environ)
+    if others := [name for name in there if name not in own]:
+        stack.output.say(f"Left alone, for no release of stack {stack.name} had them: {', '.join(others)}.", "yellow")
+    return [name for name in there if name in own]
+
+
 def protected(stack: Stack) -> list[str]:
     """Names of the resources that Pulumi does not delete without more."""
-    return sorted(name_of(one["urn"]) for one in _resources(stack) if one.get("protect"))
-
-
-def containers(stack: Stack) -> set[str]:
-    """What those that its state knows are called on their host."""
-    known = (one for one in _resources(stack) if one["type"] == CONTAINER)
-    return {str(one.get("outputs", {}).get("name") or one.get("inputs", {}).get("name")) for one in known}
-
-
-def _resources(stack: Stack) -> Sequence[Mapping[str, Any]]:
-    document = msgspec.json.decode(stack.pulumi.run(["stack", "export", "--stack", stack.name]).out)
-    return (document.get("deployment") or {}).get("resources") or ()
+    return sorted(name_of(one["urn"]) for one in stack.resources() if one.get("protect"))
 
 
 def _data(confirm: str, guarded: Sequence[str]) -> list[str]:

@@ -36,7 +36,7 @@ def digests(spec: Deployment, given: Mapping[str, str]) -> dict[str, str]:
     return {name: _digest(given[name], secrets.token_bytes(_SALT_BYTES)) for name in _of(spec) if given.get(name)}
 
 
-def check(stack: str, spec: Deployment, known: Sequence[Release], given: Mapping[str, str]) -> None:
+def check(stack: str, spec: Deployment, known: Sequence[Release], given: Mapping[str, str], verb: str = "up") -> None:
     """Raises Failure for those that are others than at the last release that had them: data outlive their stores."""
     for name in _of(spec):
         recorded, value = _last(known, name), given.get(name)
@@ -45,7 +45,7 @@ def check(stack: str, spec: Deployment, known: Sequence[Release], given: Mapping
         grafana = names.container(spec, "grafana")
         why = _WHY[name].format(role=names.DATABASE, stack=stack, shell=_shell(spec), grafana=grafana)
         raise Failure(
-            f"veloz:{CONFIG_KEY}.{name} {why}. Then: make up STACK={stack} ARGS={ACCEPT}. Nothing was changed."
+            f"veloz:{CONFIG_KEY}.{name} {why}. Then: make {verb} STACK={stack} ARGS={ACCEPT}. Nothing was changed."
         )
 
 

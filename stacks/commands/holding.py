@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from stacks import watched
@@ -12,6 +12,7 @@ from stacks.commands.failures import Failure
 from stacks.commands.output import Output
 from stacks.commands.pulumi_cli import Configuration
 from stacks.commands.smoke import Edge
+from stacks.commands.stack import Previewed
 from stacks.commands.standing import Part, Watch, describe, outage
 from stacks.secrets import Secrets, useful
 from stacks.spec import Deployment
@@ -67,17 +68,22 @@ def broken(spec: Deployment, chain: Sequence[Part]) -> Iterator[tuple[str, str]]
             yield part.name.removeprefix(f"{spec.name}-"), describe(part)
 
 
-def check(spec: Deployment, chain: Sequence[Part], changing: Collection[str], stack: str) -> None:
-    """`changing`: resources that are replaced. Raises Failure when that leaves no gateway that serves."""
-    prefix = f"{spec.name}-"
-    last = outage(chain, {prefix + name for name in changing})
+def check(spec: Deployment, chain: Sequence[Part], previewed: Previewed, stack: str, verb: str = "up") -> None:
+    """Raises Failure when what is replaced leaves no gateway that serves."""
+    if spec.topology == "compose" and chain and previewed.networks:
+        raise Failure(
+            f"{', '.join(sorted(previewed.networks))}: made anew, and all that is in a network goes with it, at once: gateways, "
+            "their stores, the balancer. Nothing was changed. Put docker.subnet back; or, if nobody may trade for a while: "
+            f"make {verb} STACK={stack} ARGS={ACCEPT}"
+        )
+    last = outage(chain, {f"{spec.name}-{name}" for name in previewed.replaced})
     if not last:
         return
     others = "\n".join(f"  {describe(part)}" for part in chain if part.state != "well")
     raise Failure(
         f"{last} is the only gateway that serves, and it would be replaced first. Nothing was changed. The others:\n{others}\n"
         f"See why: docker logs NAME. Bring one back as it is: docker restart NAME. Or, if nobody may trade for a while: "
-        f"make up STACK={stack} ARGS={ACCEPT}"
+        f"make {verb} STACK={stack} ARGS={ACCEPT}"
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from app.settings import SettingsError
 from stacks import names, policy
 from stacks.commands import docker_endpoint, docker_facts, findings, preflight, smoke
-from stacks.commands.changes import Change, Progress, Steps, name_of
+from stacks.commands.changes import CONTAINER, Change, Progress, Steps, name_of
 from stacks.commands.failures import Failure
 from stacks.commands.output import Output
 from stacks.commands.project import Project
@@ -37,7 +37,7 @@ _STAYS: Final = frozenset({"same", "update"})
 class Previewed(NamedTuple):
     """`anew`: URNs of what pulumi holds for good and is gone or broken; `up` makes it again.
 
-    `replaced`: names of the containers that are replaced, those among them; `created`: of those that are new.
+    `replaced`: names of the containers that are replaced, those among them; `networks`: of the networks.
     """
 
     changes: Sequence[Change]
@@ -45,7 +45,7 @@ class Previewed(NamedTuple):
     resources: int
     anew: Sequence[str] = ()
     replaced: frozenset[str] = frozenset()
-    created: frozenset[str] = frozenset()
+    networks: frozenset[str] = frozenset()
 
     def document(self) -> dict[str, Any]:
         return {
@@ -91,14 +91,17 @@ class Stack(NamedTuple):
 
         `broken`: containers that must be made anew, and why.
         """
-        arguments = ["preview", *_REFRESHED, "--json", "--show-sames", "--stack", self.name, *_file(file)]
+        failed = self.failed()
+        replace = [word for urn in failed for word in ("--replace", urn)]
+        arguments = ["preview", *_REFRESHED, "--json", "--show-sames", "--stack", self.name, *replace, *_file(file)]
         with self.output.step("preview") as progress:
             done = self.pulumi.run(arguments, check=False)
             steps = steps_of(done)
             if done.code:
                 raise Failure(explain(f"{steps.errors()}\n{done.err}", backend=self.pulumi.backend))
-            changes, anew = steps.changes(), self.lost(spec, steps.kept_images())
-            changes += [Change("replace", "Image", name_of(urn), (_LOST,)) for urn in anew]
+            changes, lost = steps.changes(), self.lost(spec, steps.kept_images())
+            anew = [*failed, *lost]
+            changes += [Change("replace", "Image", name_of(urn), (_LOST,)) for urn in lost]
             containers = steps.containers()
             for name, why in broken.items():
                 urn, op = containers.get(name, ("", ""))
@@ -106,7 +109,6 @@ class Stack(NamedTuple):
                     anew.append(urn)
                     changes.append(Change("replace", "Container", name, (why,)))
             replaced = frozenset(name for name, (urn, op) in containers.items() if op not in _STAYS or urn in anew)
-            created = frozenset(name for name, (_, op) in containers.items() if op == "create")
             resources = steps.resources()
             if not resources:  # the stack itself is one
                 raise Failure(
@@ -114,7 +116,25 @@ class Stack(NamedTuple):
                 )
             violations = policy.check(resources, policy.given(spec, configuration.secrets.values()))
             progress(f"{len(resources)} resources, {len(changes)} to change, {len(violations)} against the policy")
-        return Previewed(changes, violations, len(resources), anew, replaced, created)
+        return Previewed(changes, violations, len(resources), anew, replaced, steps.replaced_networks())
+
+    def resources(self) -> list[Mapping[str, Any]]:
+        """What its state holds, as `pulumi stack export` has it. Raises Failure."""
+        document = json.loads(self.pulumi.run(["stack", "export", "--stack", self.name]).out)
+        return list((document.get("deployment") or {}).get("resources") or ())
+
+    def containers(self) -> set[str]:
+        """What Docker's containers that its state knows are called on their host."""
+        known = (one for one in self.resources() if one["type"] == CONTAINER)
+        return {str((one.get("outputs") or one.get("inputs") or {}).get("name")) for one in known}
+
+    def failed(self) -> list[str]:
+        """URNs of the containers that run once and ended badly: their outcome would be held against every later update."""
+        return [
+            one["urn"]
+            for one in self.resources()
+            if one["type"] == CONTAINER and (out := one.get("outputs") or {}).get("attach") and out.get("exitCode")
+        ]
 
     def lost(self, spec: Deployment, kept: Mapping[str, str]) -> list[str]:
         """Pulumi does not look whether an image that it built is still on the Docker host."""

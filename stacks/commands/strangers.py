@@ -16,18 +16,11 @@ from stacks.spec import Deployment
 _MOST: Final = 5
 
 
-def of_update(spec: Deployment, environ: Mapping[str, str], created: Collection[str], stack: str) -> None:
-    """`created`: names of the resources that are containers which Pulumi does not know yet. Raises Failure.
+def check(spec: Deployment, environ: Mapping[str, str], known: Collection[str], stack: str) -> None:
+    """`known`: names of the containers in the stack's state. Raises Failure.
 
     On Kubernetes its provider refuses to create what is there.
     """
-    if spec.topology != "kubernetes":
-        new = {f"{spec.name}-{name}" for name in created}
-        _refuse(spec, stack, [name for name in _there(spec, environ) if name in new])
-
-
-def of_end(spec: Deployment, environ: Mapping[str, str], known: Collection[str], stack: str) -> None:
-    """`known`: names of the containers in the stack's state. Raises Failure: their data are not this stack's to delete."""
     if spec.topology != "kubernetes":
         _refuse(spec, stack, [name for name in _there(spec, environ) if name not in known])
 

@@ -1,8 +1,8 @@
 """The balancer: the only one that is published. Its configuration changes without it.
 
 The files are no part of the container: they lie in a volume beside which it keeps watch, and it takes new ones when its
-own program finds them good. Before it does, a container that ends at once has asked the program the same: so that `up`
-says what is wrong.
+own program finds them good. Before they are put there, a container that ends at once has asked the program the same of a
+copy in a volume of its own: so `up` says what is wrong, and a balancer that starts again finds what it ran before.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ def balancer(ground: Ground, secrets: Secrets, after: Sequence[pulumi.Resource])
     spec = ground.spec
     kind = edge.kind(spec)
     image = spec.images.nginx if kind == "nginx" else spec.images.haproxy
-    files = carrier(ground, _ROLE, _ROLE, image, watched.files(spec, secrets), after)
-    tested = _test(ground, kind, image, files)
+    wanted = watched.files(spec, secrets)
+    tested = _test(ground, kind, image, carrier(ground, names.BALANCER_TEST, _ROLE, image, wanted, after))
+    files = carrier(ground, _ROLE, _ROLE, image, wanted, [*after, tested])
     part = Part(
         name=_ROLE,
         role=_ROLE,
@@ -55,7 +56,7 @@ def balancer(ground: Ground, secrets: Secrets, after: Sequence[pulumi.Resource])
         stop_seconds=_STOP_SECONDS,
         stop_signal=_STOP[kind],
     )
-    return container(ground, part, [*after, tested])
+    return container(ground, part, after)
 
 
 def _test(ground: Ground, kind: Kind, image: pulumi.Input[str], files: Carrier) -> pulumi.Output[docker.Container]:
@@ -69,8 +70,8 @@ def _test(ground: Ground, kind: Kind, image: pulumi.Input[str], files: Carrier) 
     size = spec.size(_ROLE)
     memory = docker_memory(size.memory)
     made = docker.Container(
-        f"{_ROLE}-test",
-        name=names.container(spec, f"{_ROLE}-test"),
+        names.BALANCER_TEST,
+        name=names.container(spec, names.BALANCER_TEST),
         image=image,
         entrypoints=command,
         must_run=False,

@@ -39,7 +39,7 @@ def carrier(
     role: Role,
     image: pulumi.Input[str],
     files: Sequence[File],
-    after: Sequence[pulumi.Resource] = (),
+    after: Sequence[pulumi.Input[pulumi.Resource]] = (),
 ) -> Carrier:
     """`image`: the part's, which is there anyway; nothing of it runs. `after`: what is replaced before the part is."""
     folder = common_folder(files)

@@ -28,7 +28,8 @@ def environment(spec: Deployment) -> dict[str, str]:
         "GF_PATHS_DATA": VOLUME,
         "GF_PATHS_PROVISIONING": PROVISIONING,
         "GF_LOG_MODE": "console",
-        "GF_SECURITY_ADMIN_PASSWORD__FILE": PASSWORD,
+        # Grafana reads the file itself. What …__FILE names, the image's run.sh exports to it.
+        "GF_SECURITY_ADMIN_PASSWORD": f"$__file{{{PASSWORD}}}",
         "GF_SECURITY_DISABLE_GRAVATAR": "true",
         "GF_USERS_ALLOW_SIGN_UP": "false",
         "GF_AUTH_ANONYMOUS_ENABLED": "false",

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from app.settings import VARIABLES
+from stacks.environment import SECRETS_DIR
 from stacks.rules.model import CONTAINER, Given, Resource, Rule, is_secret, items, known, mapping
 from stacks.rules.pods import PODS, boxes, pod
 
@@ -18,6 +19,8 @@ _NAME = re.compile(
     r"(PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIALS?|DSN|(API|PRIVATE|SECRET|ACCESS|SIGNING)[_-]?KEY)$",
     re.IGNORECASE,
 )
+# Not a secret: where it is (stacks/stores.py, stacks/monitoring/grafana.py).
+_PLACE = re.compile(rf"see {SECRETS_DIR}/\w+|\$__file\{{{SECRETS_DIR}/\w+\}}")
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _PASSWORD_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s:@]+@")
 _OURS = frozenset(variable.name for variable in VARIABLES if variable.secret)
@@ -66,6 +69,8 @@ def _environment(resource: Resource, given: Given) -> Iterator[str]:
     for entry in _docker(resource) if resource.type == CONTAINER else _kubernetes(resource):
         if entry.value is None:
             yield f"{entry.name} of its environment is {entry.origin}"
+        elif _PLACE.fullmatch(entry.value):
+            continue
         elif entry.value and (_NAME.search(entry.name) or entry.name in _OURS):
             yield f"{entry.name} of its environment is named like a secret"
         elif problem := _plain(entry.value, given):

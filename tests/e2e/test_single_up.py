@@ -77,6 +77,7 @@ def test_a_rollback_returns_to_the_release_before_with_its_orders(deployed: Depl
     names = {order["client_order_id"] for order in deployed.ask_json("/api/orders_state")["items"]}
     assert {order["client_order_id"] for order in orders["items"]} <= names
     deployed.command("up")  # the stack file stayed as it was
+    deployed.up()  # and Pulumi alone, which is not told of a daemon by DOCKER_HOST
 
 
 def test_a_second_stack_of_its_name_takes_nothing_of_it(deployed: Deployed, tmp_path: Path) -> None:

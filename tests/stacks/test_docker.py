@@ -206,7 +206,10 @@ def test_a_file_that_comes_or_goes_is_in_another_volume() -> None:
     assert before == volumes(d.declare(spec, few | {"api_key": few["cluster_secret"]}))
     gone = {f"veloz-gateway-{it}" for it in (1, 2, 3)}
     assert {it.partition("-files")[0] for it in before - volumes(d.declare(spec, many))} == gone
-    assert {it.partition("-files")[0] for it in before - volumes(d.declare(plain))} == {"veloz-balancer"}
+    assert {it.partition("-files")[0] for it in before - volumes(d.declare(plain))} == {
+        "veloz-balancer",
+        "veloz-balancer-test",
+    }
 
 
 @each

@@ -12,6 +12,7 @@ from kubernetes.client import ApiClient
 
 from stacks.commands import cluster_standing
 from stacks.commands.standing import Part
+from stacks.document import load
 from stacks.watched import Said
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -79,3 +80,20 @@ def test_a_balancers_last_word_is_its_logs() -> None:
     log = f"watch: runs {'a' * 64}\nsomething\nwatch: refuses {SUM}\n"
     found = part("True", log=log, started=True, state={"running": {"startedAt": STARTED}})
     assert found.said == Said("refuses", SUM)
+
+
+def test_a_pod_that_ended_for_good_counts_no_more_than_its_workload_says() -> None:
+    """An evicted one stays as a record, with or without containers."""
+    gone = {"metadata": {"name": "gone"}, "status": {"phase": "Failed", "reason": "Evicted"}}
+    there = {
+        "metadata": {"name": "there"},
+        "status": {"phase": "Pending"},
+    }
+    pods = [made("V1Pod", one) for one in (gone, there)]
+    nothing = SimpleNamespace(items=[])
+    apps = SimpleNamespace(
+        list_namespaced_deployment=lambda **_: nothing, list_namespaced_stateful_set=lambda **_: nothing
+    )
+    core = SimpleNamespace(list_namespaced_pod=lambda **_: SimpleNamespace(items=pods))
+    spec = load({"topology": "kubernetes", "edge": {"hostname": "a.test"}})
+    assert [it.name for it in cluster_standing._of(spec, "gateway", apps, core)] == ["there"]

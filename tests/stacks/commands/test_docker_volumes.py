@@ -37,7 +37,9 @@ def test_data_of_the_deployment_is_found_and_deleted_and_nothing_else(spec: Depl
     docker("volume", "create", "--label", f"{docker_facts.LABEL}={name}x", f"{name}-x-data")
     data = [f"{name}-grafana-data", f"{name}-postgres-data"]
     assert docker_volumes.data(spec, os.environ) == data
-    assert docker_volumes.remove(spec, os.environ) == data
+    assert docker_volumes.remove(spec, os.environ, data[:1]) == data[:1]
+    assert docker_volumes.data(spec, os.environ) == data[1:]
+    assert docker_volumes.remove(spec, os.environ, data) == data[1:]
     left = set(docker("volume", "ls", "--quiet", "--filter", f"name={name}").split())
     assert left == {
         f"{name}-gateway-1-files",

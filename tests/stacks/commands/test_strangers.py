@@ -36,26 +36,20 @@ def spec() -> Iterator[Deployment]:
     subprocess.run(["docker", "rm", "--force", *names], capture_output=True, timeout=60, check=False)
 
 
-def test_one_that_is_to_be_made_and_is_there_is_refused_with_the_way(spec: Deployment) -> None:
+def test_what_the_state_does_not_know_is_refused_with_the_way(spec: Deployment) -> None:
     name = f"{spec.name}-gateway-1"
     with pytest.raises(Failure) as refused:
-        strangers.of_update(spec, os.environ, {"gateway-1", "gateway-2", "x-gateway-2"}, STACK)
+        strangers.check(spec, os.environ, {f"{name}-files", f"{spec.name}-gateway-2"}, STACK)
     said = str(refused.value)
     assert said.startswith(f"{name}: there already, of a deployment {spec.name} that the state of stack {STACK}")
     assert f"`docker rm --force {name}` takes them away" in said
     assert "Nothing was changed." in said
 
 
-def test_those_that_it_knows_or_does_not_make_are_none(spec: Deployment) -> None:
-    strangers.of_update(spec, os.environ, {"gateway-2", "balancer"}, STACK)
-    strangers.of_end(spec, os.environ, {f"{spec.name}-gateway-1", f"{spec.name}-gateway-1-files"}, STACK)
-
-
-def test_what_the_state_does_not_know_keeps_data_from_being_deleted(spec: Deployment) -> None:
-    with pytest.raises(Failure, match=f"^{spec.name}-gateway-1-files: there already"):
-        strangers.of_end(spec, os.environ, {f"{spec.name}-gateway-1"}, STACK)
+def test_those_that_it_knows_are_none(spec: Deployment) -> None:
+    strangers.check(spec, os.environ, {f"{spec.name}-gateway-1", f"{spec.name}-gateway-1-files"}, STACK)
 
 
 def test_a_daemon_that_does_not_answer_is_a_failure(spec: Deployment) -> None:
     with pytest.raises(Failure, match="does not list its containers"):
-        strangers.of_end(spec, {"DOCKER_HOST": "unix:///nowhere.sock"}, (), STACK)
+        strangers.check(spec, {"DOCKER_HOST": "unix:///nowhere.sock"}, (), STACK)
