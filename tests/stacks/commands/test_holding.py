@@ -26,7 +26,7 @@ def test_gateways_that_go_one_after_the_other_are_no_outage() -> None:
 
 def test_a_network_that_is_made_anew_takes_all_of_them_at_once() -> None:
     """Pulumi deletes first what uses the network."""
-    with pytest.raises(Failure, match="^network-app, network-data: made anew") as refused:
+    with pytest.raises(Failure, match=r"^network-app, network-data: made anew") as refused:
         holding.check(
             COMPOSE, WELL, previewed(replaced=GATEWAYS, networks=frozenset({"network-data", "network-app"})), "prod"
         )
