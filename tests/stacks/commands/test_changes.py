@@ -10,7 +10,7 @@ from stacks.commands import docker_facts
 from stacks.commands.changes import Change, Steps
 from stacks.commands.failures import Failure
 from stacks.commands.pulumi_cli import Done
-from stacks.commands.stack import left_behind, steps_of
+from stacks.commands.stack import Stack, left_behind, steps_of
 from stacks.document import load
 from tests.stacks.commands.conftest import Place
 
@@ -80,3 +80,20 @@ def test_data_that_stay_where_they_are_are_said() -> None:
     claim = left_behind(Change("delete", "StatefulSet", "veloz-postgres"))
     assert claim.startswith("The claim data-veloz-postgres-0 holds data and stays")
     assert left_behind(Change("delete", "Volume", "volume-gateway-1-files")) == ""
+
+
+def test_a_test_that_ended_badly_is_run_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its status is in the state, and would end every later update; that of a part that runs is nobody's business here."""
+
+    def container(name: str, **outputs: object) -> dict[str, object]:
+        return {"type": "docker:index/container:Container", "urn": f"urn:{name}", "outputs": {"name": name, **outputs}}
+
+    there = [
+        container("balancer-test", attach=True, exitCode=137),
+        container("other-test", attach=True, exitCode=0),
+        container("gateway-1", attach=False, exitCode=1),
+        {"type": "pulumi:pulumi:Stack", "urn": "urn:stack"},
+    ]
+    monkeypatch.setattr(Stack, "resources", lambda _: there)
+    assert place.stack("a").failed() == ["urn:balancer-test"]
+    assert place.stack("a").containers() == {"balancer-test", "other-test", "gateway-1"}
