@@ -27,7 +27,7 @@ prerequisites:
 
 # The installer, its hash checked by pip; everything else is then installed by it, hashes checked too.
 $(BIN)/uv: requirements.lock | prerequisites
-	@echo "setting up $(VENV)"
+	@echo "setting up $(VENV)" >&2
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.lock

@@ -21,6 +21,7 @@ TAKEN: Final = (
     "stacks/commands/__init__.py",
     "stacks/commands/certificates.py",
     "stacks/commands/failures.py",
+    "stacks/commands/resting.py",
     "stacks/commands/smoke.py",
     "hosts/__init__.py",
     "hosts/on_host/*.py",

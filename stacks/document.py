@@ -15,7 +15,10 @@ from stacks.refusals import Refusal, SpecError
 from stacks.spec import Deployment
 
 CONFIG_KEY: Final = "veloz:deployment"
+SECRETS_KEY: Final = "veloz:secrets"
 STACKS: Final = Path(__file__).parent / "config"
+# Under this name Pulumi writes what it encrypted.
+_ENCRYPTED: Final = "secure"
 # Where a topology's usual differs from the model's.
 _USUAL: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
@@ -58,12 +61,28 @@ def read_stack(path: Path) -> Deployment:
 
 def parse(text: str) -> Mapping[str, Any]:
     """What a stack file says under `veloz:deployment`. Raises SpecError."""
+    return _mapping(_config(text).get(CONFIG_KEY))
+
+
+def secret_names(text: str) -> tuple[str, ...]:
+    """The names of the secrets that a stack file has; nothing is decrypted. Raises SpecError where they are encrypted too."""
+    found = _config(text).get(SECRETS_KEY)
+    if not isinstance(found, Mapping):
+        return ()
+    if isinstance(found.get(_ENCRYPTED), str):
+        rule = "is encrypted as a whole, so that its names cannot be read"
+        remedy = f"set each secret by itself: pulumi config set --secret --path '{SECRETS_KEY}.NAME'"
+        raise SpecError([Refusal(f"config.{SECRETS_KEY}", None, rule, remedy)])
+    return tuple(str(name) for name, value in found.items() if value)
+
+
+def _config(text: str) -> Mapping[str, Any]:
     try:
         document = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise SpecError([Refusal("(the stack file)", None, f"is not YAML: {_line(error)}", "correct it")]) from error
     config = document.get("config") if isinstance(document, Mapping) else None
-    return _mapping(config.get(CONFIG_KEY) if isinstance(config, Mapping) else None)
+    return config if isinstance(config, Mapping) else {}
 
 
 def _mapping(found: object) -> Mapping[str, Any]:

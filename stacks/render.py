@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from collections.abc import Iterable
 from typing import Any, Final
 
 import yaml
@@ -17,7 +18,7 @@ from pulumi.runtime.proto import resource_pb2
 
 from stacks import kubernetes
 from stacks.components.k8s.mounts import SECRETS_SUM
-from stacks.secrets import Secrets, required
+from stacks.secrets import Secrets, required, useful
 from stacks.spec import Deployment
 
 NOTE: Final = "The Secrets veloz-secrets and veloz-tls are left out; without them no pod starts."
@@ -40,9 +41,12 @@ _KUBERNETES: Final = "kubernetes:"
 _SECONDS: Final = 60
 
 
-def render(spec: Deployment, secrets: Secrets | None, image: str) -> str:
-    """`secrets` None: all but the Secrets. The same description gives the same text."""
-    given = secrets or Secrets(**dict.fromkeys(required(spec), "none"))
+def render(spec: Deployment, secrets: Secrets | None, image: str, there: Iterable[str] = ()) -> str:
+    """`secrets` None: all but the Secrets, for a stack that has those named in `there` beside the required ones.
+
+    The same description gives the same text.
+    """
+    given = secrets or Secrets(**useful(dict.fromkeys((*required(spec), *there), "none"), spec))
     objects = _objects(spec, given, image)
     _leave_to_autoscalers(objects)
     if secrets is None:

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from stacks.commands.failures import Failure
-from stacks.document import parse, read_stack
+from stacks.document import parse, read_stack, secret_names
 from stacks.refusals import SpecError
 from stacks.spec import Deployment
 
@@ -60,6 +60,13 @@ class Project(NamedTuple):
         """What the stack file says under `veloz:deployment`. Raises Failure."""
         try:
             return parse(self.text(stack))
+        except SpecError as error:
+            raise refusal(self.stack_file(stack), error) from error
+
+    def secret_names(self, stack: str) -> tuple[str, ...]:
+        """Of the secrets that the stack file has; nothing is decrypted. Raises Failure."""
+        try:
+            return secret_names(self.text(stack))
         except SpecError as error:
             raise refusal(self.stack_file(stack), error) from error
 

@@ -13,14 +13,14 @@ from stacks.spec import Deployment
 
 
 def rendered(project: Project, name: str, stack: Stack | None) -> str:
-    """`stack` given: with its secrets in the clear; else without the Secrets. Raises Failure."""
+    """`stack` given: with its secrets in the clear; else without the Secrets, and nothing is decrypted. Raises Failure."""
     spec = project.deployment(name)
     if spec.topology != "kubernetes":
         raise Failure(
             f"Stack {name} has topology {spec.topology}: only kubernetes is rendered. See what it is: make preview."
         )
     if stack is None:
-        return render.render(spec, None, _image(spec))
+        return render.render(spec, None, _image(spec), project.secret_names(name))
     given = stack.pulumi.configuration(name).secrets
     if wrong := problems(given, spec):
         raise Failure("\n".join(map(str, wrong)))

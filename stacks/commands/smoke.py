@@ -7,7 +7,7 @@ import contextlib
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -17,7 +17,8 @@ import aiohttp
 import msgspec
 
 from app.commands import Status
-from app.settings import Instrument, Settings
+from app.settings import Instrument
+from stacks.commands import resting
 from stacks.commands.failures import Failure
 
 _SECONDS: Final = 10
@@ -25,7 +26,6 @@ _POLL: Final = 0.5
 # Real orders are no test.
 _HARMLESS: Final = frozenset({"sim_engine"})
 _OURS: Final = "smoke-"
-_PRICE_PART: Final = Decimal("0.5")  # of the market's price: such a bid rests
 
 
 class Edge(NamedTuple):
@@ -123,7 +123,7 @@ async def wait_ready(edge: Edge, seconds: float, progress: Callable[[str], None]
 
 
 async def smoke(edge: Edge, key: str, instruments: Sequence[Instrument] = ()) -> list[Step]:
-    """What every client does, once. Raises Failure with what went wrong and where."""
+    """What every client does, once. Raises Failure with what went wrong and where: risk checks that refuse are not wrong."""
     steps: list[Step] = []
     try:
         async with Client(edge, key) as client:
@@ -146,20 +146,15 @@ async def _all(client: Client, steps: list[Step], instruments: Sequence[Instrume
     if mode not in _HARMLESS:
         steps.append(Step("order", f"none was sent: in mode {mode} it would be a real one", 0.0))
         return
-    price, quantity = await step("market", _market(client, symbol, instruments))
+    bid = await step("market", _market(client, symbol, instruments))
     if left := [name async for name in _open(client, symbol) if name.startswith(_OURS)]:
         await step("orders of a test that was cut off", _cancelled(client, left))
     name = f"{_OURS}{uuid4().hex}"
     async with _stream(client) as events, _withdrawn(client, name):
-        order = {
-            "side": "BUY",
-            "symbol": symbol,
-            "qty": quantity,
-            "price": price,
-            "type": "LIMIT",
-            "client_order_id": name,
-        }
-        await step("order", _command(client, "/api/order", order, Status.ACCEPTED))
+        if await step("order", _order(client, bid | {"client_order_id": name})):
+            await step("event of the order", _event(events, name, Status.REJECTED))
+            steps.append(Step("cancellation", "none: an order that was refused does not rest", 0.0))
+            return
         await step("event of the order", _event(events, name, Status.ACCEPTED))
         await step("cancellation", _command(client, "/api/cancel", {"client_order_id": name}, Status.CANCELLED))
         await step("event of the cancellation", _event(events, name, Status.CANCELLED))
@@ -177,17 +172,25 @@ async def _configuration(client: Client) -> tuple[str, tuple[str, str]]:
     return f"mode {body['execution_mode']}", (body["execution_mode"], body["market_symbols"][0])
 
 
-async def _market(client: Client, symbol: str, instruments: Sequence[Instrument]) -> tuple[str, tuple[str, str]]:
-    """A price at which a bid rests, and the least quantity, in the symbol's own steps."""
+async def _market(client: Client, symbol: str, instruments: Sequence[Instrument]) -> tuple[str, dict[str, str]]:
+    """An order that rests."""
     body = _answer("market", *await client.json("GET", "/api/market", params={"symbol": symbol}))
     price = next((Decimal(str(body[name])) for name in ("bid", "price", "ask") if body.get(name)), None)
     if price is None:
         raise Failure(f"The smoke test failed at the market: {symbol} has no price.")
-    usual = Settings(postgres_dsn="", market_symbol=(symbol,)).symbols
-    instrument = next(one for one in (*instruments, *usual) if one.symbol == symbol)
-    tick, lot = Decimal(instrument.tick), Decimal(instrument.lot)
-    bid = max((price * _PRICE_PART / tick).to_integral_value(ROUND_DOWN), Decimal(1)) * tick
-    return f"{symbol} at {price}", (format(bid, "f"), format(lot * 100, "f"))
+    band = await _band(client)
+    seen = f"{symbol} at {price}" + (f", the account's band {band:f} basis points" if band else "")
+    return seen, resting.bid(symbol, price, band, instruments)
+
+
+async def _band(client: Client) -> Decimal:
+    """How far from the market the account's prices may be, in basis points; 0: no limit, or none that the key may read."""
+    try:
+        status, body = await client.json("GET", "/api/admin/limits")
+    except (aiohttp.ClientError, TimeoutError):
+        return Decimal()
+    readable = status == HTTPStatus.OK and isinstance(body, dict)
+    return Decimal(str(body.get("price_band_bps", 0))) if readable else Decimal()
 
 
 async def _open(client: Client, symbol: str) -> AsyncIterator[str]:
@@ -224,13 +227,25 @@ async def _withdrawn(client: Client, name: str) -> AsyncIterator[None]:
         raise
 
 
+async def _order(client: Client, order: dict[str, str]) -> tuple[str, bool]:
+    """Whether risk checks refused it."""
+    status, body = await client.json("POST", "/api/order", json=order)
+    if reason := resting.refusal(status, body):
+        return f"refused by {reason}, decided and recorded, seq {body['seq']}", True
+    return _done("/api/order", status, body, Status.ACCEPTED), False
+
+
 async def _command(client: Client, path: str, body: dict[str, str], wanted: str) -> tuple[str, None]:
-    answer = _answer(path.rsplit("/", 1)[-1], *await client.json("POST", path, json=body))
+    return _done(path, *await client.json("POST", path, json=body), wanted), None
+
+
+def _done(path: str, status: int, body: Any, wanted: str) -> str:  # noqa: ANN401 - any JSON value
+    answer = _answer(path.rsplit("/", 1)[-1], status, body)
     if answer.get("status") != wanted:
         raise Failure(
             f"The smoke test failed at {path}: the order is {answer.get('status')} {answer.get('reason', '')}."
         )
-    return f"{answer['status']}, seq {answer['seq']}", None
+    return f"{answer['status']}, seq {answer['seq']}"
 
 
 @contextlib.asynccontextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+import msgspec
 import pulumi
 from pulumi_policy import (
     Policy,
@@ -58,7 +59,7 @@ def allowed() -> Given:
     except SpecError:  # the program says what is wrong with it
         spec = None
     found = given(spec) if spec else Given()
-    return Given(publisher=found.publisher, address=found.address, ports=found.ports, marked=False)
+    return msgspec.structs.replace(found, marked=False)
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -33,6 +34,16 @@ def test_what_runs_on_a_host_is_in_it_and_no_more() -> None:
     assert not [
         n for n in taken if n.startswith(("tests/", "stacks/config", ".")) or n.endswith((".pyc", ".yaml", ".env"))
     ]
+
+
+def test_the_smoke_test_starts_from_what_is_in_it(tmp_path: Path) -> None:
+    with tarfile.open(fileobj=io.BytesIO(bundle().archive)) as tar:
+        tar.extractall(tmp_path, filter="data")
+    done = subprocess.run(
+        [sys.executable, "-c", "import hosts.on_host.smoke as it; print(it.__file__)"],
+        check=False, capture_output=True, text=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.stdout.startswith(str(tmp_path)), done.stderr
 
 
 def test_digests_say_what_must_be_made_anew(tmp_path: Path) -> None:

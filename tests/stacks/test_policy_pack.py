@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,12 @@ DATA: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "data" / "policy.
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 
-@pytest.fixture(scope="module")
-def analyzer() -> Iterator[Any]:
-    config = {"veloz:deployment": json.dumps({"topology": "compose", "edge": {"hostname": "localhost"}})}
+@contextmanager
+def analyzing(**deployment: Any) -> Iterator[Any]:  # noqa: ANN401 - as a stack file has it
+    """The pack of a stack with this description."""
     environ = {
         **os.environ,
-        "PULUMI_CONFIG": json.dumps(config),
+        "PULUMI_CONFIG": json.dumps({"veloz:deployment": json.dumps(deployment)}),
         "PULUMI_PROJECT": "veloz",
         "PULUMI_STACK": "test",
         "PULUMI_DRY_RUN": "true",
@@ -42,6 +43,18 @@ def analyzer() -> Iterator[Any]:
                 yield analyzer_pb2_grpc.AnalyzerStub(channel)
         finally:
             process.kill()
+
+
+@pytest.fixture(scope="module")
+def analyzer() -> Iterator[Any]:
+    with analyzing(topology="compose", edge={"hostname": "localhost"}) as stub:
+        yield stub
+
+
+@pytest.fixture(scope="module")
+def with_ingress() -> Iterator[Any]:
+    with analyzing(topology="kubernetes", edge={"kind": "ingress", "hostname": "veloz.example.com"}) as stub:
+        yield stub
 
 
 def analyze(analyzer: Any, name: str, **changes: Any) -> set[str]:  # noqa: ANN401
@@ -59,10 +72,22 @@ def test_every_rule_is_in_the_pack_and_mandatory(analyzer: Any) -> None:  # noqa
     assert {policy.enforcementLevel for policy in info.policies} == {analyzer_pb2.MANDATORY}
 
 
-# The stack of the analyzer has no ingress.
+# The analyzer's stack has no ingress; `with_ingress` has.
 @pytest.mark.parametrize("name", sorted(DATA["resources"].keys() - {"ingress"}))
 def test_what_meets_the_rules_passes(analyzer: Any, name: str) -> None:  # noqa: ANN401
     assert analyze(analyzer, name) == set()
+
+
+def test_an_ingress_leads_to_the_gateways_where_the_description_has_one(analyzer: Any, with_ingress: Any) -> None:  # noqa: ANN401
+    elsewhere = {"defaultBackend": {"service": {"name": "veloz-postgres"}}}
+    assert analyze(with_ingress, "ingress") == set()
+    assert analyze(with_ingress, "ingress", spec=elsewhere) == {"k8s-ingress"}
+    assert analyze(analyzer, "ingress") == {"k8s-ingress"}
+
+
+@pytest.mark.parametrize("name", ["namespace", "deny", "allow", "secret", "deployment"])
+def test_what_meets_the_rules_passes_beside_an_ingress(with_ingress: Any, name: str) -> None:  # noqa: ANN401
+    assert analyze(with_ingress, name) == set()
 
 
 def test_what_breaks_a_rule_is_reported_by_its_name(analyzer: Any) -> None:  # noqa: ANN401

@@ -95,6 +95,15 @@ def test_make_passes_on_what_was_said_and_no_variable_of_the_shell(
     assert "the-shells-own" not in done.stdout
 
 
+def test_what_make_says_of_a_fresh_clone_is_not_on_standard_output(tmp_path: Path) -> None:
+    """`make render > file` is YAML alone."""
+    command = ["make", "--dry-run", f"VENV={tmp_path}/venv", "render", "STACK=x"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True)
+    said = [line for line in done.stdout.splitlines() if line.startswith("echo ")]
+    assert said
+    assert all(line.endswith(" >&2") for line in said)
+
+
 def test_an_unreachable_target_changes_nothing_in_the_state_neither(place: Place) -> None:
     place.write("single", {"topology": "single", "docker": {"host": f"unix://{place.root}/nothing.sock"}})
     initialise(place.stack("single"))

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -67,6 +68,110 @@ async def test_a_test_that_fails_or_is_cut_off_leaves_no_order(
         steps = {step.what: step.detail for step in await smoke(edge, gateway.key)}
         assert steps["orders of a test that was cut off"] == "2 of 2 cancelled"
         assert await open_orders() == ["somebodys"]
+
+
+async def ask(edge: Edge, key: str, method: str, path: str, **body: object) -> dict[str, Any]:
+    async with Client(edge, key) as client:
+        status, said = await client.json(method, path, **({"json": body} if body else {}))
+    assert status in {200, 201}, said
+    assert isinstance(said, dict)
+    return said
+
+
+async def test_an_order_that_risk_checks_refuse_is_proof_too(
+    database: str, redis_url: str, engine_binary: Path, tmp_path: Path
+) -> None:
+    async def seen(key: str) -> dict[str, str]:
+        return {step.what: step.detail for step in await smoke(edge, key)}
+
+    async def set_limits(**limits: str) -> None:
+        await ask(edge, gateway.key, "PATCH", "/api/admin/limits", **limits)
+
+    async with running(tmp_path, environment(database, redis_url, engine_binary)) as gateway:
+        edge = Edge(gateway.url, "127.0.0.1", gateway.port)
+        trader = (await ask(edge, gateway.key, "POST", "/api/auth/keys", role="trader"))["api_key"]
+        await set_limits(price_band_bps="200")
+        steps = await seen(gateway.key)
+        assert "band 200" in steps["market"]
+        assert steps["order"].startswith("ACCEPTED")
+        assert steps["event of the cancellation"] == "CANCELLED"
+
+        _refused(await seen(trader), "PRICE_BAND")  # it may not read the limits
+        await set_limits(price_band_bps="5")
+        _refused(await seen(gateway.key), "PRICE_BAND")
+        await set_limits(price_band_bps="0", max_order_qty="0.00001")
+        _refused(await seen(gateway.key), "MAX_ORDER_QTY")
+        await set_limits(max_order_qty="0", max_notional="0.01")
+        _refused(await seen(gateway.key), "MAX_NOTIONAL")
+        await set_limits(max_notional="0")
+        for whose in ({"account": "main"}, {}):
+            await ask(edge, gateway.key, "POST", "/api/admin/kill_switch", on=True, **whose)
+            _refused(await seen(gateway.key), "KILL_SWITCH")
+            await ask(edge, gateway.key, "POST", "/api/admin/kill_switch", on=False, **whose)
+        assert (await seen(gateway.key))["order"].startswith("ACCEPTED")
+
+
+def _refused(steps: dict[str, str], reason: str) -> None:
+    assert steps["order"].startswith(f"refused by {reason}, decided and recorded, seq ")
+    assert steps["event of the order"] == "REJECTED"
+    assert steps["cancellation"] == "none: an order that was refused does not rest"
+    assert "event of the cancellation" not in steps
+
+
+REFUSED = {"ok": False, "error": "risk_rejected", "message": "it is refused", "reason": "KILL_SWITCH", "seq": 3}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "failure"),
+    [
+        (422, REFUSED, "failed at the stream: it ended before REJECTED"),
+        (422, REFUSED | {"seq": None}, "failed at order: 422, it is refused"),
+        (422, REFUSED | {"reason": "BAD_TICK"}, "failed at order: 422, it is refused"),
+        (503, {"error": "execution_unavailable", "message": "no engine"}, "failed at order: 503, no engine"),
+        (401, {"error": "invalid_api_key", "message": "revoked"}, "failed at order: 401, revoked"),
+        (429, {"error": "rate_limit_exceeded", "message": "later"}, "failed at order: 429, later"),
+        (400, {"error": "bad_params", "message": "tif"}, "failed at order: 400, tif"),
+        (504, {"error": "unknown", "message": "no answer"}, "failed at order: 504, no answer"),
+    ],
+)
+@pytest.mark.parametrize("limits", [200, 403, 500])
+async def test_what_nobody_decided_or_recorded_is_a_failure(
+    status: int, body: dict[str, Any], failure: str, limits: int
+) -> None:
+    async with _standing_in(status, body, limits) as edge:
+        with pytest.raises(Failure, match=failure):
+            await smoke(edge, "key")
+
+
+async def test_an_order_without_an_answer_in_time_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stacks.commands.smoke._SECONDS", 0.5)
+    async with _standing_in(422, REFUSED, 200, seconds=1) as edge:
+        with pytest.raises(Failure, match="failed after market: TimeoutError"):
+            await smoke(edge, "key")
+
+
+@asynccontextmanager
+async def _standing_in(status: int, body: dict[str, Any], limits: int, seconds: float = 0) -> AsyncIterator[Edge]:
+    """Answers an order with `status` and `body` after so many `seconds`, and has no events."""
+    answers: dict[str, tuple[int, dict[str, Any]]] = {
+        "/health/ready": (200, {"ok": True, "version": "1"}),
+        "/api/config": (200, {"execution_mode": "sim_engine", "market_symbols": ["BTCUSDT"]}),
+        "/api/market": (200, {"price": 40_000}),
+        "/api/admin/limits": (limits, {"price_band_bps": 0}),
+        "/api/orders_state": (200, {"items": [], "next": None}),
+        "/api/order": (status, body),
+    }
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == "/api/stream":
+            return web.Response(text=": \n\n")
+        if request.path == "/api/order":
+            await asyncio.sleep(seconds)
+        code, said = answers.get(request.path, (404, {}))
+        return web.json_response(said, status=code)
+
+    async with _serving(answer) as port:
+        yield Edge(f"http://127.0.0.1:{port}", "127.0.0.1", port)
 
 
 async def test_nobody_there_is_said_after_the_time_given(free_port: int) -> None:
