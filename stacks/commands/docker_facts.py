@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from stacks.commands import daemon_limits, docker_endpoint, docker_neighbours, listeners
+from stacks.commands import daemon_limits, docker_endpoint, docker_neighbours, docker_place, listeners
 from stacks.commands.docker_endpoint import Endpoint
 from stacks.commands.docker_neighbours import Network, Volume
+from stacks.commands.docker_place import Place
 from stacks.commands.failures import Failure
 from stacks.spec import Deployment
 
@@ -54,6 +55,7 @@ class Facts(NamedTuple):
     images: Mapping[str, Mapping[str, str]] = {}
     in_registry: frozenset[str] = frozenset()
     taken: Mapping[tuple[str, int], str] | None = None
+    place: Place = Place()
 
 
 def host(spec: Deployment, environ: Mapping[str, str]) -> str:
@@ -181,6 +183,7 @@ def _read(spec: Deployment, where: str, client: docker.DockerClient) -> Facts:
         images=here,
         in_registry=frozenset(image for image in missing if _in_registry(client, image)),
         taken=seen_taken(spec) if near else None,
+        place=docker_place.look(where),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from stacks.commands import docker_neighbours
+from stacks.commands import docker_neighbours, docker_place
 from stacks.commands.docker_facts import EVERYWHERE, IN_USE, Container, Facts, images, published
 from stacks.commands.findings import Finding
 from stacks.spec import ROLES, Deployment
@@ -21,6 +21,7 @@ def findings(spec: Deployment, facts: Facts) -> Iterator[Finding]:
                       "DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or a docker context.")  # fmt: skip
         return
     yield Finding("Docker", "a daemon that answers", f"{facts.version} at {facts.host}")
+    yield from docker_place.findings(spec, facts.place)
     yield from _capacity(spec, facts)
     yield _files(spec, facts)
     yield from _images(spec, facts)
