@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, fields
 from typing import Final
-from urllib.parse import urlsplit
 
 import pulumi
 
 from app.migrate import read_migrations
 from stacks import ports
 from stacks.spec import Deployment
+from stacks.this_machine import docker_host
 
 _USUAL_PORTS: Final = {"http": ports.HTTP, "https": ports.HTTPS}
 _EVERY: Final = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound to
@@ -48,7 +49,7 @@ def endpoints(spec: Deployment, image: pulumi.Input[str], address: pulumi.Input[
 
 
 def _host(spec: Deployment) -> str:
-    """The published address, as it is reached from here."""
+    """The published address, as it is reached from here: DOCKER_HOST is what commands and Pulumi's Docker go by."""
     if spec.edge.address not in _EVERY:
         return spec.edge.address
-    return (urlsplit(spec.docker.host).hostname if spec.docker.host else None) or "127.0.0.1"
+    return docker_host(spec.docker.host or os.environ.get("DOCKER_HOST", "")) or "127.0.0.1"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,6 +9,7 @@ from app.settings import EMBEDDED_CONNECTIONS, OWN_CONNECTIONS, SettingsError
 from stacks.gateway_settings import gateway_settings
 from stacks.refusals import Refusal
 from stacks.spec import Deployment
+from stacks.this_machine import is_this
 
 # PostgreSQL's superuser_reserved_connections, by default: for who looks after it.
 _RESERVED: Final = 3
@@ -33,16 +33,9 @@ def _places(spec: Deployment) -> Iterator[Refusal]:
         if store.store == "external" and not store.host:
             rule = f"is required where {name}.store is external: networks let gateways through to it alone"
             yield Refusal(f"{name}.host", None, rule, "write its name or address")
-        if store.store == "external" and _loopback(store.host):
+        if store.store == "external" and is_this(store.host):
             rule = "is this machine to nobody but itself: a gateway in a container would look for the store beside it"
             yield Refusal(f"{name}.host", store.host, rule, "write the name or address that other hosts reach it by")
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def _connections(spec: Deployment) -> Iterator[Refusal]:

@@ -24,7 +24,7 @@ from stacks.commands import (
     strangers,
     targets,
 )
-from stacks.commands.failures import Failure
+from stacks.commands.failures import Failure, Interrupted
 from stacks.commands.image_labels import Said
 from stacks.commands.pulumi_cli import Configuration
 from stacks.commands.releases import Release, SchemaUnknown
@@ -85,7 +85,7 @@ def up(stack: Stack, *, seconds: float = READY_SECONDS, accepted: Accepted = _NO
 def rollback(
     stack: Stack, *, seconds: float = READY_SECONDS, schema: int | None = None, accepted: Accepted = _NONE
 ) -> Deployed:
-    """The last good release before the current one. `schema`: how many migrations the database has. Raises Failure."""
+    """To the release that releases.py chooses. `schema`: how many migrations the database has. Raises Failure."""
     known = releases.read(stack.project.releases(stack.name))
     chosen = releases.earlier(known)
     said = _said(stack, chosen)
@@ -157,7 +157,11 @@ def deploy(stack: Stack, wanted: Wanted, *, seconds: float) -> Deployed:
     except Failure as error:
         if not again:
             releases.put(path, release.ended("failed"))
-        raise Failure(f"{error}\n{_way_back(stack)}") from error
+        raise Failure(f"{error}\n{_way_back(stack, wanted.back)}") from error
+    except (Interrupted, KeyboardInterrupt) as stopped:
+        if not wanted.back:
+            raise
+        raise Interrupted(f"{str(stopped) or 'Stopped.'}\n{_way_back(stack, wanted.back)}") from stopped
     release = schemas.measured(release if again else release.ended("good"), stack.edge(configuration))
     if release != current:
         releases.put(path, release)
@@ -231,7 +235,10 @@ def _git(root: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _way_back(stack: Stack) -> str:
+def _way_back(stack: Stack, unfinished: Release | None) -> str:
+    """Of a return that is `unfinished` to its end: `make up` would deploy what it leaves."""
+    if unfinished:
+        return f"To go on to release {unfinished.id}, the same command again: make rollback STACK={stack.name}"
     try:
         known = releases.read(stack.project.releases(stack.name))
         target = releases.earlier(known)

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from stacks.commands import daemon_limits, docker_endpoint, docker_neighbours
+from stacks.commands import daemon_limits, docker_endpoint, docker_neighbours, docker_place, listeners
 from stacks.commands.docker_endpoint import Endpoint
 from stacks.commands.docker_neighbours import Network, Volume
+from stacks.commands.docker_place import Place
 from stacks.commands.failures import Failure
 from stacks.spec import Deployment
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 LABEL: Final = "io.veloz.deployment"
 EVERYWHERE: Final = "0.0.0.0"  # noqa: S104 - compared, not bound
+IN_USE: Final = os.strerror(errno.EADDRINUSE).lower()
 _SECONDS: Final = 8
 _MIB: Final = 1024 * 1024
 
@@ -35,7 +37,10 @@ class Container(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """`away` says why the daemon cannot be reached; then the rest is empty. `disk`, `files`, `taken` None: not seen from here."""
+    """`away` says why the daemon cannot be reached; then the rest is empty. `disk`, `files`, `taken` None: not seen from here.
+
+    `taken` says why an address and port cannot be had: of those wanted, and where all addresses are, of each that is in use.
+    """
 
     host: str
     away: str = ""
@@ -50,6 +55,7 @@ class Facts(NamedTuple):
     images: Mapping[str, Mapping[str, str]] = {}
     in_registry: frozenset[str] = frozenset()
     taken: Mapping[tuple[str, int], str] | None = None
+    place: Place = Place()
 
 
 def host(spec: Deployment, environ: Mapping[str, str]) -> str:
@@ -176,8 +182,17 @@ def _read(spec: Deployment, where: str, client: docker.DockerClient) -> Facts:
         volumes=docker_neighbours.volumes(client, LABEL),
         images=here,
         in_registry=frozenset(image for image in missing if _in_registry(client, image)),
-        taken={place: why for place in published(spec) if (why := taken(*place))} if near else None,
+        taken=seen_taken(spec) if near else None,
+        place=docker_place.look(where),
     )
+
+
+def seen_taken(spec: Deployment) -> dict[tuple[str, int], str]:
+    """As Facts has it, by this machine."""
+    families = {EVERYWHERE: "tcp", "::": "tcp6"}
+    wide = [(families[address], port) for address, port in published(spec) if address in families]
+    used = {(where, port): IN_USE for family, port in wide for where in listeners.addresses(port, family)}
+    return used | {place: why for place in published(spec) if (why := taken(*place))}
 
 
 def _container(one: Mapping[str, Any]) -> Container:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from stacks.commands import docker_neighbours
-from stacks.commands.docker_facts import EVERYWHERE, Container, Facts, images, published
+from stacks.commands import docker_neighbours, docker_place
+from stacks.commands.docker_facts import EVERYWHERE, IN_USE, Container, Facts, images, published
 from stacks.commands.findings import Finding
 from stacks.spec import ROLES, Deployment
 
@@ -21,6 +21,7 @@ def findings(spec: Deployment, facts: Facts) -> Iterator[Finding]:
                       "DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or a docker context.")  # fmt: skip
         return
     yield Finding("Docker", "a daemon that answers", f"{facts.version} at {facts.host}")
+    yield from docker_place.findings(spec, facts.place)
     yield from _capacity(spec, facts)
     yield _files(spec, facts)
     yield from _images(spec, facts)
@@ -87,26 +88,47 @@ def _images(spec: Deployment, facts: Facts) -> Iterator[Finding]:
 
 
 def _ports(spec: Deployment, facts: Facts) -> Iterator[Finding]:
-    own = {place for one in facts.containers if one.deployment == spec.name for place in one.ports}
-    others = {place: one.name for one in facts.containers if one.deployment != spec.name for place in one.ports}
     for address, port in published(spec):
         what, want = f"port {port}", f"free on {address}"
-        holder = next(
-            (name for (where, number), name in others.items() if number == port and _overlap(where, address)), ""
-        )
-        remedy = "End what has it, or choose another by edge.http_port or edge.https_port."
-        if any(number == port for _, number in own):
+        own = _own(spec, facts, address, port)
+        if why := _held(spec, facts, address, port):
+            remedy = "End what has it, or choose another by edge.http_port or edge.https_port."
+            yield Finding(what, want, why, "refused", remedy)
+        elif own and (facts.taken is not None or _covered(own, address)):
             yield Finding(what, want, "held by this deployment")
-        elif holder:
-            yield Finding(what, want, f"held by container {holder}", "refused", remedy)
         elif facts.taken is None:
             yield Finding(
                 what, want, "no container has it; more is not to be seen from here", "note", "Look on the host: ss -tln"
             )
-        elif why := facts.taken.get((address, port)):
-            yield Finding(what, want, why, "refused", remedy)
         else:
             yield Finding(what, want, "free")
+
+
+def _own(spec: Deployment, facts: Facts, address: str, port: int) -> set[str]:
+    """Addresses that it has the port on now, and that count for the one wanted."""
+    places = [place for one in facts.containers if one.deployment == spec.name for place in one.ports]
+    return {where for where, number in places if number == port and _overlap(where, address)}
+
+
+def _held(spec: Deployment, facts: Facts, address: str, port: int) -> str:
+    """By whom else, or why it cannot be had; empty: by nobody, as far as that is seen from here."""
+    for one in facts.containers:
+        places = [where for where, number in one.ports if number == port] if one.deployment != spec.name else []
+        if any(_overlap(where, address) for where in places):
+            return f"held by container {one.name}"
+    taken, own = facts.taken or {}, _own(spec, facts, address, port)
+    why = taken.get((address, port), "")
+    if not own or why != IN_USE:
+        return why
+    # In use by this deployment; where it has one of all addresses, others may have more of them.
+    if _covered(own, address):
+        return ""
+    used = sorted(where for where, number in taken if number == port and where not in {*own, *_EVERYWHERE})
+    return f"in use on {', '.join(used)}" if used else ""
+
+
+def _covered(own: set[str], address: str) -> bool:
+    return bool(own & {address, *_EVERYWHERE})
 
 
 def _overlap(one: str, other: str) -> bool:

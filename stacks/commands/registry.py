@@ -6,7 +6,6 @@ https://distribution.github.io/distribution/spec/auth/token/. Credentials are th
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 import ssl
@@ -20,6 +19,7 @@ import requests
 
 from stacks.references import parse
 from stacks.registry_login import HUB, Login, login, resolved
+from stacks.this_machine import is_this
 
 _SECONDS: Final = (4, 8)  # to connect, and between two parts of an answer
 _LONGEST: Final = 4 * 1024 * 1024  # what registries themselves take for a manifest
@@ -47,7 +47,7 @@ class _Place(NamedTuple):
 
     @property
     def near(self) -> bool:
-        return _loopback(urlsplit(self.url).netloc)
+        return is_this(urlsplit(self.url).hostname or "")
 
     @property
     def authorities(self) -> str | bool:
@@ -89,16 +89,8 @@ def _place(image: str) -> _Place:
         host = "registry-1.docker.io"
         repository = repository if "/" in repository else f"library/{repository}"
     # As the Docker daemon: no other registry is asked without TLS.
-    scheme = "http" if _loopback(host) else "https"
+    scheme = "http" if is_this(urlsplit(f"//{host}").hostname or "") else "https"
     return _Place(f"{scheme}://{host}", repository, name.digest or name.tag or "latest")
-
-
-def _loopback(host: str) -> bool:
-    name = urlsplit(f"//{host}").hostname or ""
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
 
 
 class _Reader:
@@ -166,7 +158,7 @@ class _Reader:
 
     def _token(self, told: Mapping[str, str]) -> str:
         realm = urlsplit(told["realm"])
-        if realm.scheme != "https" and not (realm.scheme == "http" and _loopback(realm.netloc)):
+        if realm.scheme != "https" and not (realm.scheme == "http" and is_this(realm.hostname or "")):
             raise Unsaid(f"{self._place.url} sends logins to {told['realm']}, which has no TLS")
         asked = {"scope": f"repository:{self._place.repository}:pull"}
         if service := told.get("service"):

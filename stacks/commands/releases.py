@@ -155,7 +155,10 @@ def _since(known: Sequence[Release]) -> list[Release]:
 
 
 def earlier(known: Sequence[Release]) -> Release:
-    """The last good release before the current one that is something else. Raises Failure: there is none."""
+    """Where an unfinished return was going, else the last good release before the current one that is something else.
+
+    Raises Failure: there is none.
+    """
     if not known:
         raise Failure(
             "Nothing was released from here yet, so there is nothing to return to. Deploy first: make up STACK=…"
@@ -165,13 +168,16 @@ def earlier(known: Sequence[Release]) -> Release:
         raise Failure(
             "The deployment was destroyed with its data, so there is nothing to return to. Deploy: make up STACK=…"
         )
+    since = {one.id: one for one in _since(known)}
+    if current.outcome != "good" and current.of in since:
+        return since[current.of]
     before = [
         one
-        for one in _since(known)
-        if one.id < current.origin and one.outcome == "good" and not one.of and one.content != current.content
+        for one in since.values()
+        if one.id < current.origin and one.outcome == "good" and one.content != current.content
     ]
     if not before:
         raise Failure(
             f"Before release {current.id} there is no good one that is any different. Repair forward: make up STACK=…"
         )
-    return before[-1]
+    return since.get(before[-1].origin, before[-1])

@@ -296,13 +296,6 @@ def test_all_of_that_holds_for_any_description(spec: Deployment, tmp_path_factor
     _understood(there, tmp_path_factory.mktemp("files"))
 
 
-def test_an_address_that_is_everywhere_is_reached_at_the_docker_host() -> None:
-    everywhere = {"address": EVERYWHERE, "hostname": "veloz.example"}
-    assert declared(described(topology="compose", edge=everywhere)).outputs["address"] == "127.0.0.1"
-    remote = described(topology="compose", edge=everywhere, docker={"host": "ssh://veloz@192.0.2.7"})
-    assert declared(remote).outputs["address"] == "192.0.2.7"
-
-
 def test_a_preview_declares_the_same() -> None:
     """In some order: what waits for nothing is registered as it comes."""
     previewed, made = (

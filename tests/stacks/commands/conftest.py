@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +17,22 @@ import msgspec
 import pytest
 import yaml
 
+from app.embedded import EmbeddedServers
+from stacks.commands import deploying, docker_facts, docker_standing, image_labels, preflight, releases
+from stacks.commands.findings import Finding
+from stacks.commands.image_labels import Said
+from stacks.commands.initialising import initialise
 from stacks.commands.output import Output
 from stacks.commands.project import Project, read
 from stacks.commands.pulumi_cli import Pulumi, environment
 from stacks.commands.stack import Stack
+from stacks.commands.standing import Part
+from stacks.spec import Deployment
+from tests.conftest import new_database
+from tests.faults.gateway import Gateway, serving
+from tests.faults.gateway import environment as gateway_environment
 
+NAME = "single"
 REPOSITORY = Path(__file__).resolve().parents[3]
 # What the real program does with Docker, in small: things that come and go, one that holds data, a secret, the outputs.
 PROGRAM = """
@@ -163,3 +174,78 @@ def new_place(folder: Path) -> Place:
     }
     environ |= {"PATH": tools_path(), "PULUMI_HOME": str(folder / "pulumi-home"), "PYTHONPATH": str(REPOSITORY)}
     return Place(root, environ)
+
+
+@pytest.fixture
+def target(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
+    """What the pre-flight finds."""
+    found: list[Finding] = []
+    monkeypatch.setattr(preflight, "check", lambda *_: found)
+    monkeypatch.setattr(docker_standing, "read", well)
+    monkeypatch.setattr(docker_facts, "identity", lambda *_: {"daemon": "here"})
+    return found
+
+
+def well(spec: Deployment, _: object) -> list[Part]:
+    """What a Docker host says that has all of it."""
+    return [Part(name, role, "well") for name, role in docker_standing.wanted(spec).items()]
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    postgres: str,
+    migrated: str,
+    embedded: EmbeddedServers,
+    engine_binary: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Gateway]:
+    with new_database(postgres, migrated) as database:
+        environ = gateway_environment(database, embedded.redis_url, engine_binary)
+        with serving(tmp_path_factory.mktemp("gateway"), environ) as running:
+            yield running
+
+
+@pytest.fixture(scope="module")
+def first(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Release 1, good; its edge is the gateway."""
+    place = new_place(tmp_path_factory.mktemp("first"))
+    write(place, gateway)
+    initialise(place.stack(NAME))
+    place.stack(NAME).pulumi.set_secret(NAME, "api_key", gateway.key)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preflight, "check", lambda *_: [])
+        patch.setattr(docker_standing, "read", well)
+        patch.setattr(docker_facts, "identity", lambda *_: {"daemon": "here"})
+        assert deploying.up(place.stack(NAME), seconds=20).release.outcome == "good"
+    return place
+
+
+@pytest.fixture
+def deployed(first: Place) -> Iterator[Place]:
+    """As it was after release 1, in the same folder: the state of things in Python depends on where their program is."""
+    kept = first.root.with_name("kept")
+    shutil.copytree(first.root, kept)
+    yield first
+    shutil.rmtree(first.root)
+    kept.rename(first.root)
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[Said]:
+    """What an image says of itself; none of these is anywhere."""
+    found = [Said(None, "it is nowhere")]
+    monkeypatch.setattr(image_labels, "read", lambda *_, **__: found[-1])
+    return found
+
+
+def write(place: Place, gateway: Gateway, image: str = "", **settings: str) -> None:
+    document = {"topology": NAME, "edge": {"http_port": gateway.port}, "gateways": {"settings": settings}}
+    place.write(NAME, document | ({"images": {"veloz": image}} if image else {}))
+
+
+def known(place: Place) -> list[releases.Release]:
+    return releases.read(place.project.releases(NAME))
+
+
+def outcomes(place: Place) -> list[tuple[int, str, int]]:
+    return [(one.id, one.outcome, one.of) for one in known(place)]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from app.embedded import EmbeddedServers
 from app.migrate import read_migrations
 from stacks.commands import (
     deploying,
@@ -19,101 +15,19 @@ from stacks.commands import (
     docker_standing,
     docker_volumes,
     fixed_secrets,
-    image_labels,
-    preflight,
     releases,
 )
 from stacks.commands.failures import Failure
 from stacks.commands.findings import Finding
 from stacks.commands.image_labels import Said
-from stacks.commands.initialising import initialise
 from stacks.commands.standing import Part
 from stacks.images.recipe import SCHEMA_LABEL
 from stacks.spec import Deployment
-from tests.conftest import new_database
-from tests.faults.gateway import Gateway, environment, serving
-from tests.stacks.commands.conftest import Place, new_place
-
-NAME = "single"
-
+from tests.faults.gateway import Gateway
+from tests.stacks.commands.conftest import NAME, Place, known, outcomes, well, write
 
 # Each runs the CLI several times, and that starts a program in Python each time.
-pytestmark = pytest.mark.timeout(400)
-
-
-@pytest.fixture(autouse=True)
-def target(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
-    """What the pre-flight finds."""
-    found: list[Finding] = []
-    monkeypatch.setattr(preflight, "check", lambda *_: found)
-    monkeypatch.setattr(docker_standing, "read", well)
-    monkeypatch.setattr(docker_facts, "identity", lambda *_: {"daemon": "here"})
-    return found
-
-
-def well(spec: Deployment, _: object) -> list[Part]:
-    """What a Docker host says that has all of it."""
-    return [Part(name, role, "well") for name, role in docker_standing.wanted(spec).items()]
-
-
-@pytest.fixture(scope="module")
-def gateway(
-    postgres: str,
-    migrated: str,
-    embedded: EmbeddedServers,
-    engine_binary: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Gateway]:
-    with new_database(postgres, migrated) as database:
-        environ = environment(database, embedded.redis_url, engine_binary)
-        with serving(tmp_path_factory.mktemp("gateway"), environ) as running:
-            yield running
-
-
-@pytest.fixture(scope="module")
-def first(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Release 1, good; its edge is the gateway."""
-    place = new_place(tmp_path_factory.mktemp("first"))
-    write(place, gateway)
-    initialise(place.stack(NAME))
-    place.stack(NAME).pulumi.set_secret(NAME, "api_key", gateway.key)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preflight, "check", lambda *_: [])
-        patch.setattr(docker_standing, "read", well)
-        patch.setattr(docker_facts, "identity", lambda *_: {"daemon": "here"})
-        assert deploying.up(place.stack(NAME), seconds=20).release.outcome == "good"
-    return place
-
-
-@pytest.fixture
-def deployed(first: Place) -> Iterator[Place]:
-    """As it was after release 1, in the same folder: the state of things in Python depends on where their program is."""
-    kept = first.root.with_name("kept")
-    shutil.copytree(first.root, kept)
-    yield first
-    shutil.rmtree(first.root)
-    kept.rename(first.root)
-
-
-@pytest.fixture(autouse=True)
-def said(monkeypatch: pytest.MonkeyPatch) -> list[Said]:
-    """What an image says of itself; none of these is anywhere."""
-    found = [Said(None, "it is nowhere")]
-    monkeypatch.setattr(image_labels, "read", lambda *_, **__: found[-1])
-    return found
-
-
-def write(place: Place, gateway: Gateway, image: str = "", **settings: str) -> None:
-    document = {"topology": NAME, "edge": {"http_port": gateway.port}, "gateways": {"settings": settings}}
-    place.write(NAME, document | ({"images": {"veloz": image}} if image else {}))
-
-
-def known(place: Place) -> list[releases.Release]:
-    return releases.read(place.project.releases(NAME))
-
-
-def outcomes(place: Place) -> list[tuple[int, str, int]]:
-    return [(one.id, one.outcome, one.of) for one in known(place)]
+pytestmark = [pytest.mark.timeout(400), pytest.mark.usefixtures("target", "said")]
 
 
 def test_a_release_is_recorded_once_and_again_nothing_changes(deployed: Place, gateway: Gateway) -> None:

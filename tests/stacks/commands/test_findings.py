@@ -10,7 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from stacks.commands import cluster_facts, cluster_findings, docker_facts, docker_findings, findings, preflight
+from stacks.commands import (
+    cluster_facts,
+    cluster_findings,
+    docker_facts,
+    docker_findings,
+    findings,
+    listeners,
+    preflight,
+)
 from stacks.commands.certificates import generate
 from stacks.commands.cluster_facts import Node
 from stacks.commands.docker_facts import Container
@@ -88,6 +96,66 @@ def test_what_cannot_be_seen_from_here_is_a_note() -> None:
 def test_another_address_of_the_same_port_is_free() -> None:
     other = Container("other", "", (("192.0.2.1", 443),))
     assert refused(on_docker(changed(HOST, containers=(other,)))) == set()
+
+
+EVERYWHERE = docker_facts.EVERYWHERE
+NEW = "192.0.2.7"
+USED = docker_facts.IN_USE
+
+
+def port_80(address: str, now: str, **facts: Any) -> Finding:  # noqa: ANN401
+    """Of a deployment that has the port on the address `now` and is to have it on another."""
+    spec = msgspec.structs.replace(COMPOSE, edge=msgspec.structs.replace(COMPOSE.edge, address=address))
+    own = Container("veloz-balancer", "veloz", ((now, 80), (now, 443)))
+    found = docker_findings.findings(
+        spec, changed(HOST, **{**facts, "containers": (own, *facts.get("containers", ()))})
+    )
+    return next(one for one in found if one.what == "port 80")
+
+
+@pytest.mark.parametrize(
+    ("address", "now", "facts", "verdict", "have"),
+    [
+        (NEW, "127.0.0.1", {}, "ok", "free"),
+        (NEW, "127.0.0.1", {"taken": {(NEW, 80): USED}}, "refused", USED),
+        (NEW, "127.0.0.1", {"taken": {(NEW, 80): "cannot assign"}}, "refused", "cannot assign"),
+        (NEW, "127.0.0.1", {"containers": (Container("x", "", ((NEW, 80),)),)}, "refused", "held by container x"),
+        (NEW, "127.0.0.1", {"taken": None}, "note", "no container has it; more is not to be seen from here"),
+        (
+            EVERYWHERE,
+            "127.0.0.1",
+            {"containers": (Container("x", "y", ((NEW, 80),)),)},
+            "refused",
+            "held by container x",
+        ),
+        # The port is in use on all addresses by this deployment itself.
+        (EVERYWHERE, "127.0.0.1", {"taken": {(EVERYWHERE, 80): USED}}, "ok", "held by this deployment"),
+        (
+            EVERYWHERE,
+            "127.0.0.1",
+            {"taken": {(EVERYWHERE, 80): USED, ("127.0.0.1", 80): USED}},
+            "ok",
+            "held by this deployment",
+        ),
+        (
+            EVERYWHERE,
+            "127.0.0.1",
+            {"taken": {(EVERYWHERE, 80): USED, ("127.0.0.1", 80): USED, (NEW, 80): USED}},
+            "refused",
+            f"in use on {NEW}",
+        ),
+        (EVERYWHERE, "127.0.0.1", {"taken": None}, "note", "no container has it; more is not to be seen from here"),
+        (NEW, EVERYWHERE, {"taken": {(NEW, 80): USED}}, "ok", "held by this deployment"),
+        (NEW, EVERYWHERE, {"taken": {(NEW, 80): "cannot assign"}}, "refused", "cannot assign"),
+        (EVERYWHERE, EVERYWHERE, {"taken": {(EVERYWHERE, 80): USED}}, "ok", "held by this deployment"),
+        (EVERYWHERE, EVERYWHERE, {"taken": None}, "ok", "held by this deployment"),
+    ],
+)
+def test_a_deployment_that_changes_its_address_must_find_its_port_free_there(
+    address: str, now: str, facts: dict[str, Any], verdict: str, have: str
+) -> None:
+    found = port_80(address, now, **facts)
+    assert (found.verdict, found.have) == (verdict, have)
 
 
 def on_cluster(facts: cluster_facts.Facts, **changes: Any) -> list[Finding]:  # noqa: ANN401
@@ -197,3 +265,23 @@ def test_a_port_that_something_listens_on_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         free = server.getsockname()[1]
     assert docker_facts.taken("127.0.0.1", free) == ""
+
+
+@pytest.mark.parametrize(("family", "kind", "address"), [("tcp", "AF_INET", "127.0.0.1"), ("tcp6", "AF_INET6", "::1")])
+def test_what_listens_is_known_by_its_address(family: str, kind: str, address: str) -> None:
+    try:
+        server = socket.create_server((address, 0), family=getattr(socket, kind))
+    except OSError:
+        pytest.skip(f"this machine has no {address}")
+    with server:
+        port = server.getsockname()[1]
+        assert listeners.addresses(port, family) == {address}
+    assert listeners.addresses(port, family) == frozenset()
+
+
+def test_what_listens_counts_where_all_addresses_are_wanted() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        edge = {"address": EVERYWHERE, "hostname": "veloz.example", "http_port": port}
+        seen = docker_facts.seen_taken(load({"topology": "compose", "edge": edge}))
+    assert {("127.0.0.1", port), (EVERYWHERE, port)} <= seen.keys()

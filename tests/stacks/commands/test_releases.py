@@ -49,14 +49,30 @@ def release(
         ([release(1), release(2), release(3, name="2"), release(4, "failed", name="2")], 1),
         # After a return, a second one goes further back instead of forward.
         ([release(1), release(2), release(3), release(4, of=2)], 1),
-        ([release(1), release(2), release(3, of=1), release(4)], 2),
+        # What served before it is returned to, not what had been left.
+        ([release(1), release(2), release(3, of=1), release(4)], 1),
+        ([release(1), release(2), release(3, of=1), release(4, "failed")], 1),
+        ([release(1), release(2), release(3, of=1), release(4, "begun")], 1),
+        ([release(1), release(2), release(3, of=1), release(4), release(5, of=1), release(6, "failed")], 1),
+        ([release(1), release(2), release(3, of=1), release(4), release(5), release(6, of=4)], 1),
+        # A return that did not come to its end goes on, however often.
+        ([release(1), release(2), release(3, "begun", of=1)], 1),
+        ([release(1), release(2), release(3, "failed", of=1)], 1),
+        ([release(1), release(2), release(3, "begun", of=1), release(4, "failed", of=1)], 1),
+        ([release(1), release(2), release(3, "failed"), release(4, "begun", of=2)], 2),
+        ([release(1), release(2), release(3, "failed"), release(4, "failed", of=2)], 2),
+        ([release(1), release(2), release(3, "failed"), release(4, "failed", of=2), release(5, of=2)], 1),
+        ([release(1), release(2), release(3), release(4, of=2), release(5, "begun", of=1)], 1),
+        # And nobody goes on with it who released something else since.
+        ([release(1), release(2), release(3, "failed", of=1), release(4, "failed")], 2),
+        ([release(1), release(2), release(3, "failed", of=1), release(4)], 2),
         ([release(1, schema=2), release(2, schema=2), release(3, "failed", schema=2)], 2),
         # It served on what those before it had left.
         ([release(1, schema=9), release(2, "failed", schema=None), release(3), release(4)], 3),
         ([release(1, witness=""), release(2, witness="")], 1),
     ],
 )
-def test_the_last_good_release_before_the_current_one_is_returned_to(known: list[Release], expected: int) -> None:
+def test_what_served_before_the_current_release_is_returned_to(known: list[Release], expected: int) -> None:
     assert target(known).id == expected
 
 
@@ -74,6 +90,9 @@ def test_the_last_good_release_before_the_current_one_is_returned_to(known: list
         ([release(1), release(2, database=2)], "knows the schema up to migration 1, and the database has 2"),
         ([release(1), release(2), release(3, "destroyed")], "destroyed with its data"),
         ([release(1), release(2, "destroyed"), release(3)], "no good one that is any different"),
+        ([release(1), release(2), release(3, of=1)], "no good one that is any different"),
+        ([release(1), release(2), release(3, "begun", of=1), release(4, of=1)], "no good one that is any different"),
+        ([release(1), release(2, schema=2), release(3, "begun", of=1)], "knows the schema up to migration 1"),
     ],
 )
 def test_returning_is_refused(known: list[Release], refusal: str) -> None:
