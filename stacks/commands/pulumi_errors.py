@@ -80,6 +80,18 @@ _KNOWN: Final = (
         "There is no context {0} in the kubeconfig. kubernetes.context must be one of `kubectl config get-contexts`: correct it.",
     ),
     _Known(
+        r"Apply failed with \d+ conflicts?: conflicts? with \"([^\"]+)\"[^:\n]*:\s*((?:- )?\.[^\n]+(?:\n\s*- \.[^\n]+)*)",
+        lambda m: (
+            f"In the cluster {m[1]} has set {', '.join(line.strip(' -') for line in m[2].splitlines())}, which the description "
+            "has otherwise. Put it into the description; or take it back: PULUMI_K8S_ENABLE_PATCH_FORCE=true make up STACK=…"
+        ),
+    ),
+    _Known(
+        r"(\w[\w.]*) \"([^\"]+)\" already exists\s+The resource already exists in the cluster",
+        "In the cluster there is {0} {1} already, which the state of this stack does not know of. Another stack has this name, "
+        "or the state is kept elsewhere (PULUMI_BACKEND_URL). Give this deployment another name, or select that state.",
+    ),
+    _Known(
         r"[Bb]ind for ([0-9a-f.:\[\]]+):(\d+) failed: port is already allocated|listen tcp[46]? ([0-9a-f.:\[\]]+):(\d+): bind",
         lambda m: (
             f"Port {m[2] or m[4]} on {m[1] or m[3]} is taken. It must be free: end what has it, or choose another by "
@@ -151,7 +163,7 @@ def explain(said: str, *, backend: str = "the backend") -> str:
         if found := re.search(known.pattern, said):
             return known.said(found, backend)
     lines = [line.strip() for line in said.splitlines() if not _NOISE.search(line)]
-    errors = [line for line in lines if "error" in line.lower()] or lines
+    errors = [line for line in lines if "error" in line.lower() or line.startswith("* ")] or lines
     shown = list(dict.fromkeys(errors))[-_MOST_LINES:]
     return "Pulumi refuses: " + ("\n  ".join(shown) if shown else "it ended without a word; run the command again.")
 

@@ -59,7 +59,7 @@ def test_of_compose_only_the_files_that_it_uses_are_there_and_gateways_go_one_by
     }
     with _brought_up(tmp_path, document) as deployed:
         gateways = {f"{deployed.name}-gateway-{replica}{names.FILES}" for replica in (1, 2)}
-        balancer = f"{deployed.name}-balancer{names.FILES}"
+        balancer, test = (f"{deployed.name}-{part}{names.FILES}" for part in ("balancer", names.BALANCER_TEST))
         key = deployed.secrets["tls_key"].splitlines()[1]
         stores = [host.inspect(f"{deployed.name}-{store}")["Id"] for store in ("postgres", "redis")]
 
@@ -79,7 +79,7 @@ def test_of_compose_only_the_files_that_it_uses_are_there_and_gateways_go_one_by
         deployed.command("up")
         assert not _with(deployed, gone)
         assert _with(deployed, deployed.secrets["api_key"]) == gateways
-        assert _with(deployed, key) == {balancer}
+        assert _with(deployed, key) == {balancer, test}
         inside = {path.rpartition("/")[2] for path in host.files(deployed.name) if path.startswith(balancer)}
         assert inside == {TEMPLATES["haproxy"], "tls.crt", "tls.key", "watch.sh"}
         assert [host.inspect(f"{deployed.name}-{store}")["Id"] for store in ("postgres", "redis")] == stores

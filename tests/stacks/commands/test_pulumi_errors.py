@@ -48,6 +48,20 @@ error: preview failed
             "pulumi.errors.RunError: haproxy refuses its new configuration: bad | line.\ncontainer failed to be in healthy state",
             "haproxy refuses its new configuration: bad | line. Correct",
         ),
+        (
+            'manager "pulumi-x" had an apply conflict: Apply failed with 1 conflict: conflict with "someone" using v1: '
+            ".spec.replicas\n",
+            "In the cluster someone has set .spec.replicas, which",
+        ),
+        (
+            'Apply failed with 2 conflicts: conflicts with "a-b" with subresource "scale" using apps/v1:\n- .spec.replicas\n'
+            "- .spec.paused\n",
+            "a-b has set .spec.replicas, .spec.paused, which",
+        ),
+        (
+            'namespaces "veloz" already exists\n\nThe resource already exists in the cluster. This can',
+            "there is namespaces veloz already, which the state",
+        ),
         ("write /var/lib/x: no space left on device", "The disk is full."),
         ('resource "urn::data" cannot be deleted\nbecause it is protected', "urn::data holds data and is protected"),
         ('error: unable to open state directory "file:///nowhere": stat', "The state in file:///nowhere cannot be opened."),

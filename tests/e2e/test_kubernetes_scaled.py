@@ -1,0 +1,72 @@
+"""Others who write to the objects of a deployment: an autoscaler, a person, another stack."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stacks import names
+from tests.e2e.cluster_host import kubectl
+from tests.e2e.on_cluster import DOCUMENT, OnCluster, missing
+
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(1800)]
+
+DEPLOYMENT = names.object_name("gateway")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnCluster]:
+    if why := missing():
+        pytest.skip(why)
+    document = DOCUMENT | {
+        "gateways": {"replicas": 1},
+        "kubernetes": DOCUMENT["kubernetes"] | {"max_replicas": 2},
+        "monitoring": {"prometheus": False, "grafana": False},
+        "edge": DOCUMENT["edge"] | {"replicas": 1},
+    }
+    with OnCluster(tmp_path_factory.mktemp("scaled"), document) as made:
+        made.build()
+        made.command("up")
+        yield made
+
+
+def _replicas(stack: OnCluster) -> int:
+    found = json.loads(kubectl("--namespace", stack.name, "get", "deployment", DEPLOYMENT, "--output", "json"))
+    return int(found["spec"]["replicas"])
+
+
+def test_what_an_autoscaler_chose_stays_until_it_is_turned_off(stack: OnCluster) -> None:
+    # By the way that it takes: the subresource, whose writer owns the field from then on.
+    kubectl("--namespace", stack.name, "scale", "deployment", DEPLOYMENT, "--replicas", "2")
+    stack.command("up")
+    assert _replicas(stack) == 2
+    assert "Nothing changes." in stack.command("up").stdout
+    stack.describe(kubernetes={"max_replicas": 1})
+    stack.command("up")
+    assert _replicas(stack) == 1
+    assert kubectl("--namespace", stack.name, "get", "horizontalpodautoscaler", "--output", "name") == ""
+    assert "Nothing changes." in stack.command("up").stdout
+
+
+def test_what_a_person_changed_is_refused_by_name_and_can_be_taken_back(stack: OnCluster) -> None:
+    service = ["--namespace", stack.name, "patch", "service", DEPLOYMENT, "--field-manager", "somebody"]
+    kubectl(*service, "--patch", '{"spec": {"sessionAffinity": "ClientIP"}}')
+    kubectl(*service, "--patch", '{"metadata": {"labels": {"app.kubernetes.io/component": "theirs"}}}')
+    refused = stack.command("up", check=False)
+    assert refused.returncode == 1
+    assert "somebody has set .metadata.labels.app.kubernetes.io/component" in refused.stderr
+    stack.command("up", PULUMI_K8S_ENABLE_PATCH_FORCE="true")
+    assert '"theirs"' not in kubectl("--namespace", stack.name, "get", "service", DEPLOYMENT, "--output", "json")
+
+
+def test_a_second_stack_of_its_name_is_refused(stack: OnCluster, tmp_path: Path) -> None:
+    before = kubectl("--namespace", stack.name, "get", "pods", "--output", "name")
+    with OnCluster(tmp_path) as second:
+        second.describe(name=stack.name, images={"veloz": stack.spec.images.veloz})
+        refused = second.command("up", check=False)
+    assert refused.returncode == 1
+    assert f"there is namespaces {stack.name} already" in refused.stderr
+    assert kubectl("--namespace", stack.name, "get", "pods", "--output", "name") == before
