@@ -16,7 +16,6 @@ from stacks.spec import Deployment, Role
 from stacks.units import docker_memory
 from tests.stacks import declared as d
 from tests.stacks.declared import CONTAINER, NETWORK, VOLUME, declared, described
-from tests.stacks.recorder import Recording
 from tests.stacks.strategies import deployments
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - described, not bound to
@@ -190,26 +189,6 @@ def test_data_volumes_are_retained_and_all_with_a_fixed_name_goes_before_its_suc
     assert all(it.delete_before_replace for kind in (CONTAINER, NETWORK, VOLUME) for it in seen.of(kind))
     assert not any(it.protect for it in seen.resources)  # a store must be able to leave the description
     assert kept == {it.inputs["name"] for it in seen.of(VOLUME) if names.holds_data(spec, it.inputs["name"])}
-
-
-def test_a_file_that_comes_or_goes_is_in_another_volume() -> None:
-    """Docker takes none out of a volume: a secret that is removed would stay. New contents of the same files change none."""
-    spec = described(topology="compose")
-    few = d.secret_values(spec)
-    many = few | {"binance_api_key": "k" * 64, "binance_api_secret": "s" * 64}
-    plain = described(topology="compose", edge={"tls": {"source": "none"}})
-
-    def volumes(seen: Recording) -> set[str]:
-        return {it.inputs["name"] for it in seen.of(VOLUME)}
-
-    before = volumes(d.declare(spec, few))
-    assert before == volumes(d.declare(spec, few | {"api_key": few["cluster_secret"]}))
-    gone = {f"veloz-gateway-{it}" for it in (1, 2, 3)}
-    assert {it.partition("-files")[0] for it in before - volumes(d.declare(spec, many))} == gone
-    assert {it.partition("-files")[0] for it in before - volumes(d.declare(plain))} == {
-        "veloz-balancer",
-        "veloz-balancer-test",
-    }
 
 
 @each

@@ -1,4 +1,4 @@
-"""The files of a gateway are those that its variables name, with the secrets in them."""
+"""The files of a gateway are those that its variables name, with the secrets in them; on Docker in a volume for each set."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from stacks.environment import variables
 from stacks.files import File, gateway_files, given
 from stacks.secrets import Secrets
 from stacks.spec import Deployment, Postgres, Redis
+from tests.stacks import declared as d
+from tests.stacks.declared import VOLUME, described
+from tests.stacks.recorder import Recording
 
 COMPOSE = Deployment(topology="compose")
 SECRETS = Secrets(api_key="a", cluster_secret="c", postgres_password="p", redis_password="r+/=", grafana_password="g")
@@ -81,3 +84,23 @@ def test_a_secret_that_is_missing_is_a_mistake_of_the_program() -> None:
 def test_what_is_no_secret_all_may_read() -> None:
     assert File("/etc/x/y.conf", "").mode == "0444"
     assert File("/etc/x/y.conf", "").name == "y.conf"
+
+
+def test_a_file_that_comes_or_goes_is_in_another_volume() -> None:
+    """Docker takes none out of a volume: a secret that is removed would stay. New contents of the same files change none."""
+    spec = described(topology="compose")
+    few = d.secret_values(spec)
+    many = few | {"binance_api_key": "k" * 64, "binance_api_secret": "s" * 64}
+    plain = described(topology="compose", edge={"tls": {"source": "none"}})
+
+    def volumes(seen: Recording) -> set[str]:
+        return {it.inputs["name"] for it in seen.of(VOLUME)}
+
+    before = volumes(d.declare(spec, few))
+    assert before == volumes(d.declare(spec, few | {"api_key": few["cluster_secret"]}))
+    gone = {f"veloz-gateway-{it}" for it in (1, 2, 3)}
+    assert {it.partition("-files")[0] for it in before - volumes(d.declare(spec, many))} == gone
+    assert {it.partition("-files")[0] for it in before - volumes(d.declare(plain))} == {
+        "veloz-balancer",
+        "veloz-balancer-test",
+    }
