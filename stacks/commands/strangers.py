@@ -22,10 +22,11 @@ def check(spec: Deployment, environ: Mapping[str, str], known: Collection[str], 
     On Kubernetes its provider refuses to create what is there.
     """
     if spec.topology != "kubernetes":
-        _refuse(spec, stack, [name for name in _there(spec, environ) if name not in known])
+        _refuse(spec, stack, [name for name in there(spec, environ) if name not in known])
 
 
-def _there(spec: Deployment, environ: Mapping[str, str]) -> list[str]:
+def there(spec: Deployment, environ: Mapping[str, str]) -> list[str]:
+    """Names of all that bear the deployment's label, sorted. Raises Failure."""
     from docker.errors import DockerException  # noqa: PLC0415 - slow to load
     from requests.exceptions import RequestException  # noqa: PLC0415 - what docker lets through
 

@@ -11,14 +11,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import pytest
 import yaml
 
 from app.embedded import EmbeddedServers
-from stacks.commands import deploying, docker_facts, docker_standing, image_labels, preflight, releases
+from stacks.commands import deploying, docker_facts, docker_standing, image_labels, preflight, releases, strangers
 from stacks.commands.findings import Finding
 from stacks.commands.image_labels import Said
 from stacks.commands.initialising import initialise
@@ -82,6 +82,16 @@ for name, value in {"url": f"http://localhost:{port}", "address": "127.0.0.1", "
 """
 
 
+# The commands, but for what they ask of the target.
+UNASKED: Final = (
+    "-c",
+    (
+        "from stacks.commands import preflight, strangers; preflight.check = strangers.there = lambda *_: []; "
+        "from stacks.__main__ import cli; cli()"
+    ),
+)
+
+
 class Done(NamedTuple):
     code: int
     out: str
@@ -111,12 +121,12 @@ class Place(NamedTuple):
         path.write_text(yaml.safe_dump(whole, sort_keys=False))
         return path
 
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "stacks", *arguments, "--project", str(self.root)]
+    def command(self, *arguments: str, program: Sequence[str] = ("-m", "stacks")) -> list[str]:
+        return [sys.executable, *program, *arguments, "--project", str(self.root)]
 
-    def run(self, *arguments: str) -> Done:
+    def run(self, *arguments: str, program: Sequence[str] = ("-m", "stacks")) -> Done:
         done = subprocess.run(
-            self.command(*arguments),
+            self.command(*arguments, program=program),
             env=self.environ,
             cwd=REPOSITORY,
             capture_output=True,
@@ -183,6 +193,7 @@ def target(monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
     monkeypatch.setattr(preflight, "check", lambda *_: found)
     monkeypatch.setattr(docker_standing, "read", well)
     monkeypatch.setattr(docker_facts, "identity", lambda *_: {"daemon": "here"})
+    monkeypatch.setattr(strangers, "there", lambda *_: [])
     return found
 
 
@@ -216,6 +227,7 @@ def first(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Place:
         patch.setattr(preflight, "check", lambda *_: [])
         patch.setattr(docker_standing, "read", well)
         patch.setattr(docker_facts, "identity", lambda *_: {"daemon": "here"})
+        patch.setattr(strangers, "there", lambda *_: [])
         assert deploying.up(place.stack(NAME), seconds=20).release.outcome == "good"
     return place
 

@@ -14,13 +14,9 @@ import pytest
 
 from stacks.commands import releases
 from stacks.commands.initialising import initialise
-from tests.stacks.commands.conftest import REPOSITORY, Place
+from tests.stacks.commands.conftest import REPOSITORY, UNASKED, Place
 
 COMMANDS = ("init", "preview", "preflight", "up", "rollback", "smoke", "releases", "destroy", "render", "pulumi")
-# The target's pre-flight is not what is tested here.
-UNCHECKED = (
-    "from stacks.commands import preflight; preflight.check = lambda *_: []; from stacks.__main__ import cli; cli()"
-)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -121,7 +117,7 @@ def test_an_interrupt_ends_in_order_and_the_next_up_goes_on(place: Place, free_p
     slow = {"topology": "single", "edge": {"http_port": free_port}, "gateways": {"settings": {"log_level": "ERROR"}}}
     place.write("single", slow)
     initialise(place.stack("single"))
-    command = [sys.executable, "-c", UNCHECKED, *place.command("up", "--stack", "single")[3:]]
+    command = place.command("up", "--stack", "single", program=UNASKED)
     with subprocess.Popen(
         command, cwd=REPOSITORY, env=place.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -24,7 +24,7 @@ from stacks.commands.standing import Part
 from stacks.images.recipe import SCHEMA_LABEL
 from stacks.spec import Deployment
 from tests.faults.gateway import Gateway
-from tests.stacks.commands.conftest import NAME, Place, known, outcomes, well, write
+from tests.stacks.commands.conftest import NAME, UNASKED, Place, known, outcomes, well, write
 
 # Each runs the CLI several times, and that starts a program in Python each time.
 pytestmark = [pytest.mark.timeout(400), pytest.mark.usefixtures("target", "said")]
@@ -179,7 +179,7 @@ def test_a_broken_policy_changes_nothing(deployed: Place, gateway: Gateway) -> N
 def test_data_stays_until_its_loss_is_confirmed(deployed: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     removed: list[str] = []
     monkeypatch.setattr(docker_volumes, "data", lambda *_: ["veloz-data"])
-    monkeypatch.setattr(docker_volumes, "remove", lambda spec, _: removed.append(spec.name))
+    monkeypatch.setattr(docker_volumes, "remove", lambda _spec, _environ, volumes: removed.extend(volumes))
     stack = deployed.stack(NAME)
     going = destroying.look(stack, "")
     assert (going.kept, [change.name for change in going.changes]) == (["data", "veloz-data"], ["gateway"])
@@ -191,7 +191,7 @@ def test_data_stays_until_its_loss_is_confirmed(deployed: Place, monkeypatch: py
     going = destroying.look(stack, NAME)
     assert ({change.name for change in going.changes}, going.data) == ({"data", "gateway"}, ["veloz-data"])
     assert destroying.destroy(stack, going, NAME) == 3
-    assert removed == ["veloz"]
+    assert removed == ["veloz-data"]
     assert destroying.protected(stack) == []
     assert outcomes(deployed)[-1][1] == "destroyed"
     with pytest.raises(Failure, match="destroyed with its data"):
@@ -209,6 +209,6 @@ def test_the_preview_is_a_table_of_changes_for_people_and_a_document_for_machine
     releases.put(
         deployed.project.releases(NAME), msgspec.structs.replace(known(deployed)[0], target={})
     )  # whoever answers
-    document: dict[str, Any] = deployed.run("preview", "--stack", NAME, "--json").document
+    document: dict[str, Any] = deployed.run("preview", "--stack", NAME, "--json", program=UNASKED).document
     assert document["ok"]
     assert [(one["op"], one["name"]) for one in document["changes"]] == [("update", "gateway")]
