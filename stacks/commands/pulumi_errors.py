@@ -80,13 +80,6 @@ _KNOWN: Final = (
         "There is no context {0} in the kubeconfig. kubernetes.context must be one of `kubectl config get-contexts`: correct it.",
     ),
     _Known(
-        r"Apply failed with \d+ conflicts?: conflicts? with \"([^\"]+)\"[^:\n]*:\s*((?:- )?\.[^\n]+(?:\n\s*- \.[^\n]+)*)",
-        lambda m: (
-            f"In the cluster {m[1]} has set {', '.join(line.strip(' -') for line in m[2].splitlines())}, which the description "
-            "has otherwise. Put it into the description; or take it back: PULUMI_K8S_ENABLE_PATCH_FORCE=true make up STACK=…"
-        ),
-    ),
-    _Known(
         r"(\w[\w.]*) \"([^\"]+)\" already exists\s+The resource already exists in the cluster",
         "In the cluster there is {0} {1} already, which the state of this stack does not know of. Another stack has this name, "
         "or the state is kept elsewhere (PULUMI_BACKEND_URL). Give this deployment another name, or select that state.",

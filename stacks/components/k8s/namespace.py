@@ -57,6 +57,8 @@ def namespace(spec: Deployment) -> Scope:
         # Else a changed one is deleted first, and pods that start meanwhile, or after a stop there, find nothing.
         enable_config_map_mutable=True,
         enable_secret_mutable=True,
+        # What is described is so, whoever wrote there last: a person in haste, or an autoscaler that was turned off since.
+        enable_patch_force=True,
     )
     made = core.Namespace(
         spec.name,

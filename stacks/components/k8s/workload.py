@@ -21,8 +21,6 @@ Annotations = Mapping[str, pulumi.Input[str]]
 _REVISIONS: Final = 5
 # What Pulumi waits for: images to arrive, and each pod to start.
 _START_SECONDS: Final = 600
-# An autoscaler that was turned off owns the number of replicas still, and the cluster would refuse the description's.
-_OURS_AGAIN: Final = {"pulumi.com/patchForce": "true"}
 _POD_SECONDS: Final = 60
 
 
@@ -41,7 +39,7 @@ def deployment(
     one_more = apps.RollingUpdateDeploymentArgs(max_unavailable=0, max_surge=1)
     return apps.Deployment(
         name,
-        metadata=scope.metadata(name, program.role, None if scaled else _OURS_AGAIN),
+        metadata=scope.metadata(name, program.role),
         spec=apps.DeploymentSpecArgs(
             replicas=replicas,
             min_ready_seconds=program.settle_seconds or None,

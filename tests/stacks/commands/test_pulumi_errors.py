@@ -49,16 +49,6 @@ error: preview failed
             "haproxy refuses its new configuration: bad | line. Correct",
         ),
         (
-            ('manager "pulumi-x" had an apply conflict: Apply failed with 1 conflict: conflict with "someone" using v1: '
-            ".spec.replicas\n"),
-            "In the cluster someone has set .spec.replicas, which",
-        ),
-        (
-            ('Apply failed with 2 conflicts: conflicts with "a-b" with subresource "scale" using apps/v1:\n- .spec.replicas\n'
-            "- .spec.paused\n"),
-            "a-b has set .spec.replicas, .spec.paused, which",
-        ),
-        (
             'namespaces "veloz" already exists\n\nThe resource already exists in the cluster. This can',
             "there is namespaces veloz already, which the state",
         ),
