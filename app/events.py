@@ -44,6 +44,17 @@ class StreamQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cancel_on_disconnect: Amount | None = None
 
 
+def _send_elsewhere(call: Call[Any, Any]) -> None:
+    """Of one behind a balancer, end the connection unanswered: ConnectionError.
+
+    It came on a connection that the balancer had kept. nginx hands an answer of 503 on to the client, who then waits before it
+    comes back, longer than a stream may be away; what ends without an answer it asks of the next gateway, for a GET is harmless.
+    """
+    if call.services.settings.trusted_proxies and call.request.transport is not None:
+        call.request.transport.close()
+        raise ConnectionError("the gateway is leaving; its balancer asks another")
+
+
 def encode(item: StreamItem) -> bytes:
     """One event as text/event-stream. Payloads are JSON on one line."""
     head = b"" if item.id is None else b"id: " + item.id.encode() + b"\n"
@@ -54,6 +65,7 @@ async def stream(call: Call[StreamQuery, Any]) -> web.StreamResponse:
     """Events until the client leaves, its credential ends, it stops reading, or the gateway drains."""
     services = call.services
     if services.lifecycle.draining:
+        _send_elsewhere(call)
         raise ExecutionUnavailable("the gateway is leaving; connect again")
     with services.streams.counted(call.principal.key_id, services.config.streams_per_key):
         held = held_by_stream(call, call.query.cancel_on_disconnect)
