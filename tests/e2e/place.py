@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from stacks.spec import Images
 from tests.e2e.docker_host import docker, inspect
 
@@ -33,6 +35,17 @@ def missing() -> str:
 def image(name: str) -> str:
     """Of a field of `images` in the description."""
     return str(_OTHERS.get(name) or getattr(Images(), name))
+
+
+def had(*names: str) -> None:
+    """These images are there, or can be pulled; else the test is skipped."""
+    for wanted in map(image, names):
+        for command in (["image", "inspect", wanted], ["pull", wanted]):
+            done = subprocess.run(["docker", *command], capture_output=True, text=True, timeout=600, check=False)
+            if done.returncode == 0:
+                break
+        else:
+            pytest.skip(f"{wanted} is not on this machine and cannot be pulled: {done.stderr.strip()}")
 
 
 def logs(container: str) -> str:

@@ -24,7 +24,7 @@ from app.settings import DEFAULT_PORT, Settings
 from stacks.images.context import ROOT, context_files
 from stacks.images.recipe import SCHEMA_LABEL, SETTINGS_LABEL
 from tests.e2e.docker_host import docker, inspect
-from tests.e2e.place import HARDENED, base, healthy, logs, missing, place
+from tests.e2e.place import HARDENED, base, had, healthy, logs, missing, place
 from tests.e2e.place import image as image_of
 
 # Runs in the image, by its own Python.
@@ -78,20 +78,9 @@ def build(topology: str, folder: Path) -> str:
     return str(done.stdout.strip())
 
 
-def _had(*kinds: str) -> None:
-    """These images are there, or can be pulled."""
-    for image in map(image_of, kinds):
-        for command in (["image", "inspect", image], ["pull", image]):
-            done = subprocess.run(["docker", *command], capture_output=True, text=True, timeout=600, check=False)
-            if done.returncode == 0:
-                break
-        else:
-            pytest.skip(f"{image} is not on this machine and cannot be pulled: {done.stderr.strip()}")
-
-
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    _had("python")
+    had("python")
     folder = tmp_path_factory.mktemp("stacks")
     return Built(build("compose", folder), build("single", folder))
 
@@ -189,7 +178,7 @@ def key() -> str:
 
 
 def test_a_gateway_trades_with_nothing_that_it_could_write(built: Built, key: str, tmp_path: Path) -> None:
-    _had("postgres", "redis")
+    had("postgres", "redis")
     files = tmp_path / "secrets"
     files.mkdir()
     with place() as here:

@@ -11,7 +11,7 @@ import pytest
 
 from stacks.images.context import ROOT
 from tests.e2e.docker_host import docker, inspect
-from tests.e2e.place import HARDENED, base, image, logs, missing, place
+from tests.e2e.place import HARDENED, base, had, image, logs, missing, place
 
 REASON = missing()
 pytestmark = [pytest.mark.skipif(bool(REASON), reason=REASON), pytest.mark.timeout(300), pytest.mark.alone]
@@ -40,6 +40,7 @@ SMALL = {
 def test_a_balancer_of_another_image_reads_what_changed_and_nothing_broken(
     kind: str, user: str, stop: str, tmp_path: Path
 ) -> None:
+    had(kind)
     name, text = SMALL[kind]
     config = tmp_path / "config"
     config.mkdir()
