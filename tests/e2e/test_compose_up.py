@@ -27,6 +27,7 @@ from tests.faults.fleet import Result, campaign
 from tests.faults.hanging import OUT_SECONDS, ask_anew
 from tests.faults.ledger import NOT_CONNECTED
 from tests.faults.scale import FULL, Figure, scaled
+from tests.faults.stream import AWAY_SECONDS
 from tests.stacks.images.test_watch import eventually
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(3600)]
@@ -38,7 +39,6 @@ RATE = scaled(20.0, 40.0)
 ROLLING_REQUESTS = scaled(1_000, 20_000)
 RELOAD_REQUESTS = scaled(1_000, 10_000)
 EXIT_SECONDS = 25.0
-STREAM_SECONDS = 2.0
 OLD_WORKERS_SECONDS = 60.0
 HANGS_SECONDS = 6.5
 
@@ -220,7 +220,7 @@ async def test_a_rolling_update_fails_no_request(deployed: Deployed, tmp_path: P
     assert len(exits) == 3 * len(ups)
     assert {it.status for it in exits} == {0}
     assert max(it.seconds for it in exits) <= EXIT_SECONDS
-    assert max(result.gaps) <= STREAM_SECONDS
+    assert max(result.gaps) <= AWAY_SECONDS
 
 
 async def test_more_and_fewer_gateways_fail_no_request(

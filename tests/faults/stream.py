@@ -15,6 +15,7 @@ import msgspec
 from tests.faults.ledger import exact
 from tests.faults.waiting import until
 
+AWAY_SECONDS = 2.0  # a stream at most, in a rolling update: R11
 RECONNECT_SECONDS = 0.02
 
 

@@ -8,12 +8,11 @@ import pytest
 from stacks.balancer import Kind
 from tests.faults.cluster import Cluster, Shape
 from tests.faults.scale import Figure
-from tests.faults.stream import Follower
+from tests.faults.stream import AWAY_SECONDS, Follower
 from tests.faults.waiting import until
 
 BALANCERS: list[Kind] = ["nginx", "haproxy"]
 SHAPES = [Shape(balancer=kind, durations={"drain_linger": 4.0}) for kind in BALANCERS]
-STREAMS_SECONDS = 2.0
 AT_ONCE = 60
 
 
@@ -46,7 +45,7 @@ async def test_a_stream_is_back_in_time_though_connections_to_who_leaves_are_kep
     figure("longest away, s", max(gaps))
     assert len(gaps) >= len(followers)
     assert refused == 0
-    assert max(gaps) <= STREAMS_SECONDS
+    assert max(gaps) <= AWAY_SECONDS
 
 
 async def _keep_connections(cluster: Cluster) -> None:

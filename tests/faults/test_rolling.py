@@ -13,9 +13,9 @@ from tests.faults.cluster import Cluster, Shape
 from tests.faults.fleet import campaign
 from tests.faults.ledger import Call
 from tests.faults.scale import FULL, Figure, scaled
+from tests.faults.stream import AWAY_SECONDS
 
 EXIT_SECONDS = 25.0
-STREAMS_SECONDS = 2.0
 REQUESTS = scaled(500, 20_000)
 RATE = scaled(60.0, 80.0)
 LINGER = {"drain_linger": scaled(2.0, 7.0)}
@@ -54,7 +54,7 @@ async def test_a_rolling_update_fails_no_request(
     assert max(exits) <= EXIT_SECONDS
     assert not (failed := result.failed()), _words(failed)
     assert result.statuses().total() >= REQUESTS
-    assert max(result.gaps) <= STREAMS_SECONDS
+    assert max(result.gaps) <= AWAY_SECONDS
 
 
 async def test_who_joins_and_leaves_moves_only_its_share_and_fails_no_request(
