@@ -12,7 +12,7 @@ from tests.faults.stream import AWAY_SECONDS, Follower
 from tests.faults.waiting import until
 
 BALANCERS: list[Kind] = ["nginx", "haproxy"]
-SHAPES = [Shape(balancer=kind, durations={"drain_linger": 4.0}) for kind in BALANCERS]
+SHAPES = [Shape(balancer=kind, durations={"drain_linger": 2.0}) for kind in BALANCERS]
 AT_ONCE = 60
 
 

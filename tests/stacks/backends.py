@@ -33,6 +33,7 @@ class Backend:
         self.connections: set[object] = set()
         self.events: asyncio.Queue[bytes] = asyncio.Queue()
         self.status = 200
+        self.leaving = False  # ends what it is asked unanswered
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         if request.path == "/health/ready":
@@ -41,7 +42,7 @@ class Backend:
             return web.json_response(self.seen)
         self.seen.append((request.method, request.path))
         self.connections.add(request.transport)
-        if request.path == "/die":
+        if request.path == "/die" or self.leaving:
             await request.read()
             if request.transport is not None:
                 request.transport.abort()
