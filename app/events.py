@@ -50,7 +50,9 @@ def _send_elsewhere(call: Call[Any, Any]) -> None:
     It came on a connection that the balancer had kept. nginx hands an answer of 503 on to the client, who then waits before it
     comes back, longer than a stream may be away; what ends without an answer it asks of the next gateway, for a GET is harmless.
     """
-    if call.services.settings.trusted_proxies and call.request.transport is not None:
+    services = call.services
+    others = services.settings.trusted_proxies and services.exchange.directory.others()
+    if others and call.request.transport is not None:
         call.request.transport.close()
         raise ConnectionError("the gateway is leaving; its balancer asks another")
 

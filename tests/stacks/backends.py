@@ -30,10 +30,11 @@ class Backend:
         self.name = name
         self.port = 0
         self.seen: list[tuple[str, str]] = []
-        self.connections: set[object] = set()
+        self.connections: set[asyncio.BaseTransport] = set()
         self.events: asyncio.Queue[bytes] = asyncio.Queue()
         self.status = 200
         self.leaving = False  # ends what it is asked unanswered
+        self.hangs = False
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         if request.path == "/health/ready":
@@ -41,7 +42,10 @@ class Backend:
         if request.path == "/seen":
             return web.json_response(self.seen)
         self.seen.append((request.method, request.path))
-        self.connections.add(request.transport)
+        if request.transport is not None:
+            self.connections.add(request.transport)
+        if self.hangs:
+            await asyncio.sleep(60)
         if request.path == "/die" or self.leaving:
             await request.read()
             if request.transport is not None:

@@ -9,7 +9,6 @@ import signal
 import socket
 import time
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from app.middleware import MAX_HEAD
 from app.operation import MAX_BODY
 from stacks.balancer import Kind
 from stacks.programs import Program, find
-from tests.stacks.backends import backend, balanced, free_port, process, refusing
+from tests.stacks.backends import backend, balanced, free_port, process
 from tests.stacks.front import Front, before, description, front, raw, spares_connections, until
 
 
@@ -44,76 +43,6 @@ async def test_thousands_of_requests_need_no_more_connections_than_the_pool_has(
         assert made.seen()["POST", "/api/order"] == 3000
         assert sum(len(one.connections) for one in made.behind) <= 64
         assert min(len(one.seen) for one in made.behind) >= 600  # the least busy one is the next one's
-
-
-async def test_a_post_whose_gateway_dies_after_reading_it_is_unknown_and_not_sent_again(
-    program: Program, tmp_path: Path
-) -> None:
-    async with front(program, tmp_path) as made:
-        for number in range(1, 4):
-            try:
-                status, said = await made.ask("POST", "/die", data=b"order")
-                assert (status, said["error"], said["ok"]) == (504, "unknown", False)
-            except aiohttp.ServerDisconnectedError:
-                # From the second request of a connection on, older ones say it by closing it.
-                assert number > 1
-                assert program.kind == "haproxy"
-                assert program.version < (2, 8)
-            assert made.seen()["POST", "/die"] == number
-
-
-async def test_a_post_that_a_gateway_refuses_with_503_is_not_sent_again(program: Program, tmp_path: Path) -> None:
-    async with front(program, tmp_path) as made:
-        for one in made.behind:
-            one.status = 503
-        assert (await made.ask("POST", "/api/order"))[0] == 503
-        assert made.seen()["POST", "/api/order"] == 1
-
-
-async def test_a_gateway_that_answers_503_keeps_its_place(program: Program, tmp_path: Path) -> None:
-    """Without Redis every gateway answers 503 to sessions; orders by key must go on."""
-    async with front(program, tmp_path) as made:
-        for one in made.behind:
-            one.status = 503
-        for _ in range(4):
-            assert (await made.ask("GET", "/api/account"))[0] == 503
-        for one in made.behind:
-            one.status = 200
-        assert {(await made.ask("POST", "/api/order"))[1]["name"] for _ in range(4)} == {"gateway-1", "gateway-2"}
-
-
-async def test_what_a_gateway_refuses_to_accept_goes_to_the_next(program: Program, tmp_path: Path) -> None:
-    with refusing() as port:
-        async with backend("alive") as alive, before(program, description([port, alive.port]), tmp_path) as made:
-            answers = [await made.ask("POST", "/api/order") for _ in range(10)]
-            assert [(status, said["name"]) for status, said in answers] == [(200, "alive")] * 10
-            assert len(alive.seen) == 10
-
-
-@pytest.mark.parametrize("path", ["/api/account", "/api/stream"])
-async def test_a_get_that_meets_a_gateway_that_leaves_is_answered_though_all_others_failed_just_now(
-    program: Program, tmp_path: Path, path: str
-) -> None:
-    """nginx leaves alone for a while who failed: a rolling update comes to the last before the first is asked again."""
-    async with front(program, tmp_path, 3) as made:
-        while len(intact := [one for one in made.behind if not one.seen]) > 1:
-            with suppress(aiohttp.ServerDisconnectedError):  # older HAProxys say it so
-                await made.ask("POST", "/die")
-        intact[0].leaving = True
-        for one in made.behind:
-            one.events.put_nowait(b"")
-        async with made.session.get(made.running.url + path) as answer:
-            assert answer.status == 200
-
-
-async def test_what_was_sent_to_nobody_is_safe_to_try_again(program: Program, tmp_path: Path) -> None:
-    with refusing() as one, refusing() as other:
-        async with before(program, description([one, other]), tmp_path) as made:
-            for _ in range(3):
-                async with made.session.post(made.running.url + "/api/order") as answer:
-                    assert answer.status == 503
-                    assert answer.headers["Retry-After"] == "1"
-                    assert (await answer.json())["error"] == "execution_unavailable"
 
 
 async def test_a_hung_gateway_is_out_of_the_rotation_in_three_seconds_and_no_post_was_sent_twice(

@@ -33,7 +33,7 @@ def ingress(scope: Scope) -> networking.Ingress:
 
 
 def limits(spec: Deployment, *, stream: bool = False) -> dict[str, str]:
-    """The balancer's limits in the words of ingress-nginx. A POST that was sent is never sent again."""
+    """The balancer's limits in the words of ingress-nginx. A POST that was sent is never sent again; a PUT or DELETE may be."""
     gateways = (Server("gateway", names.GATEWAY_HTTP, ports.GATEWAY),)
     model = edge.shared(spec, Balancer(gateways=gateways, port=ports.BALANCER_HTTP))
     seconds = model.stream_timeout if stream else model.answer_timeout
