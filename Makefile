@@ -144,8 +144,8 @@ provision: $(VENV)/.deploy ## a bare host until it serves: packages, tuning, fir
 
 # One at a time: they share a Docker daemon and a cluster. What the machine has not is named and skipped.
 E2E = tests/e2e/test_images.py tests/e2e/test_single_up.py tests/e2e/test_compose_up.py tests/e2e/test_kubernetes_up.py \
-	tests/e2e/test_kubernetes_scaled.py tests/e2e/test_kubernetes_reach.py tests/e2e/test_private_registry.py \
-	tests/e2e/test_files_that_go.py tests/e2e/test_watched_balancers.py
+	tests/e2e/test_kubernetes_scaled.py tests/e2e/test_kubernetes_ingress.py tests/e2e/test_kubernetes_reach.py \
+	tests/e2e/test_private_registry.py tests/e2e/test_files_that_go.py tests/e2e/test_watched_balancers.py
 # Bare hosts are made by the command that VELOZ_E2E_HOST names (tests/e2e/bare_host.py); VELOZ_E2E_EVERY=8 takes every eighth step.
 E2E += $(sort $(wildcard tests/e2e/test_host_*.py))
 .PHONY: e2e

@@ -6,7 +6,7 @@ import ipaddress
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -17,16 +17,39 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 Algorithm: TypeAlias = Literal["ecdsa", "rsa"]
 
 
+class Signer(NamedTuple):
+    """An authority that may sign: its certificate and its key."""
+
+    authority: x509.Certificate
+    private: ec.EllipticCurvePrivateKey
+
+    @property
+    def certificate(self) -> str:
+        """PEM."""
+        return self.authority.public_bytes(Encoding.PEM).decode()
+
+    @property
+    def key(self) -> str:
+        """PEM."""
+        return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def signer() -> Signer:
+    """A new one."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    authority = (
+        _builder("authority", "authority", key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(_usage(signs=True), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return Signer(authority, key)
+
+
 def issue(directory: Path, algorithm: Algorithm = "ecdsa") -> Path:
     """`tls.crt` and `tls.key` for localhost and 127.0.0.1 into `directory`; the authority's certificate, which is new too."""
-    authority_key = ec.generate_private_key(ec.SECP256R1())
-    authority = (
-        _builder("authority", "authority", authority_key.public_key())
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
-        .add_extension(_usage(signs=True), critical=True)
-        .sign(authority_key, hashes.SHA256())
-    )
+    authority, authority_key = signer()
     key = ec.generate_private_key(ec.SECP256R1()) if algorithm == "ecdsa" else rsa.generate_private_key(65_537, 2048)
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     certificate = (
