@@ -20,6 +20,7 @@ from hosts.units import Cpus
 from stacks.commands.failures import Failure
 from stacks.commands.output import Output
 from stacks.commands.smoke import Edge, wait_ready
+from stacks.spec import EVERY_ADDRESS
 
 _LOOPBACK: Final = "127.0.0.1"
 
@@ -42,7 +43,7 @@ def prove(member: Member, session: Session, output: Output) -> list[list[Any]]:
     spec = member.spec
     authority = places.AUTHORITY if spec.edge.tls.source == "generated" else "-"
     port = spec.edge.https_port if spec.encrypted else spec.edge.http_port
-    inside = _LOOPBACK if spec.edge.address in {"0.0.0.0", "::"} else spec.edge.address  # noqa: S104
+    inside = _LOOPBACK if spec.edge.address in EVERY_ADDRESS else spec.edge.address
     told = [native.url(spec), inside, str(port), authority, places.API_KEY, str(native.READY_SECONDS)]
     with output.step("an order through the balancer"):
         said = session.fact(Smoke, arguments=told)

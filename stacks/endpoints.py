@@ -10,11 +10,10 @@ import pulumi
 
 from app.migrate import read_migrations
 from stacks import ports
-from stacks.spec import Deployment
+from stacks.spec import EVERY_ADDRESS, Deployment
 from stacks.this_machine import docker_host
 
 _USUAL_PORTS: Final = {"http": ports.HTTP, "https": ports.HTTPS}
-_EVERY: Final = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound to
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +49,6 @@ def endpoints(spec: Deployment, image: pulumi.Input[str], address: pulumi.Input[
 
 def _host(spec: Deployment) -> str:
     """The published address, as it is reached from here: DOCKER_HOST is what commands and Pulumi's Docker go by."""
-    if spec.edge.address not in _EVERY:
+    if spec.edge.address not in EVERY_ADDRESS:
         return spec.edge.address
     return docker_host(spec.docker.host or os.environ.get("DOCKER_HOST", "")) or "127.0.0.1"

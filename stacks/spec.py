@@ -29,6 +29,7 @@ Host = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:_-]{1,253}\Z")]
 _DNS_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 Hostname = Annotated[str, Meta(max_length=253, pattern=rf"^{_DNS_LABEL}(\.{_DNS_LABEL})*\Z")]
 Address = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]{2,45}\Z")]
+EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound to
 Network = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]{2,45}/[0-9]{1,3}\Z")]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 Image = Annotated[str, Meta(pattern=r"^[a-z0-9][A-Za-z0-9._:/-]{0,250}(@sha256:[0-9a-f]{64})?\Z")]

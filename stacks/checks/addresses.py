@@ -15,10 +15,7 @@ _PRIVATE: Final = tuple(map(ipaddress.IPv4Network, ("10.0.0.0/8", "172.16.0.0/12
 
 
 def problems(spec: Deployment) -> Iterator[Refusal]:
-    try:
-        ipaddress.ip_address(spec.edge.address)
-    except ValueError:
-        yield Refusal("edge.address", spec.edge.address, "must be an address", "write 127.0.0.1, or 0.0.0.0 for all")
+    yield from _edge(spec.edge.address)
     cluster = spec.kubernetes
     trusted = {
         "edge.proxies": spec.edge.proxies,
@@ -35,6 +32,17 @@ def problems(spec: Deployment) -> Iterator[Refusal]:
         have = ", ".join(cluster.pod_networks)
         yield Refusal("kubernetes.pod_networks", f"[{have}]", rule, "write the cluster's, e.g. [10.244.0.0/16]")
     yield from _subnet(spec)
+
+
+def _edge(text: str) -> Iterator[Refusal]:
+    """In the form that hosts and Docker write, by which ports that are taken are found."""
+    try:
+        usual = str(ipaddress.ip_address(text))
+    except ValueError:
+        yield Refusal("edge.address", text, "must be an address", "write 127.0.0.1, or 0.0.0.0 for all")
+        return
+    if text != usual:
+        yield Refusal("edge.address", text, "must be in its usual form", f"write {usual}")
 
 
 def _is_4(network: str) -> bool:

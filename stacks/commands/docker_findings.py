@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from stacks.commands import docker_neighbours, docker_place
-from stacks.commands.docker_facts import EVERYWHERE, IN_USE, Container, Facts, images, published
+from stacks.commands.docker_facts import IN_USE, Container, Facts, images, published
 from stacks.commands.findings import Finding
-from stacks.spec import ROLES, Deployment
-
-_EVERYWHERE: Final = frozenset({EVERYWHERE, "::"})
+from stacks.spec import EVERY_ADDRESS, ROLES, Deployment
 
 
 def findings(spec: Deployment, facts: Facts) -> Iterator[Finding]:
@@ -123,13 +120,13 @@ def _held(spec: Deployment, facts: Facts, address: str, port: int) -> str:
     # In use by this deployment; where it has one of all addresses, others may have more of them.
     if _covered(own, address):
         return ""
-    used = sorted(where for where, number in taken if number == port and where not in {*own, *_EVERYWHERE})
+    used = sorted(where for where, number in taken if number == port and where not in {*own, *EVERY_ADDRESS})
     return f"in use on {', '.join(used)}" if used else ""
 
 
 def _covered(own: set[str], address: str) -> bool:
-    return bool(own & {address, *_EVERYWHERE})
+    return bool(own & {address, *EVERY_ADDRESS})
 
 
 def _overlap(one: str, other: str) -> bool:
-    return one == other or one in _EVERYWHERE or other in _EVERYWHERE
+    return one == other or one in EVERY_ADDRESS or other in EVERY_ADDRESS

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from stacks.commands.findings import Finding
-from stacks.spec import Deployment
+from stacks.spec import EVERY_ADDRESS, Deployment
 from stacks.this_machine import docker_host, is_this
-
-_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound to
 
 
 class Place(NamedTuple):
@@ -55,9 +53,9 @@ def findings(spec: Deployment, place: Place) -> Iterator[Finding]:
         yield Finding(
             "edge", want, f"edge.address {address}, which {place.host} alone reaches", "refused", f"{remedy}."
         )
-    elif address in _EVERYWHERE and not place.known:
+    elif address in EVERY_ADDRESS and not place.known:
         yield Finding("edge", want, f"{place.host}, which is not found from here", "refused",
                       "Give docker.host or DOCKER_HOST a name or an address that this machine finds: an alias in "
                       "~/.ssh/config is ssh's alone. Or name an address of that host by edge.address.")  # fmt: skip
     else:
-        yield Finding("edge", want, f"{place.host if address in _EVERYWHERE else address}")
+        yield Finding("edge", want, f"{place.host if address in EVERY_ADDRESS else address}")

@@ -14,7 +14,7 @@ from stacks.commands.stack import Stack
 from stacks.document import CONFIG_KEY, load, parse
 from stacks.refusals import SpecError
 from stacks.secrets import problems, random_names, remedy
-from stacks.spec import Deployment, Topology
+from stacks.spec import EVERY_ADDRESS, Deployment, Topology
 
 TOPOLOGIES: Final[tuple[str, ...]] = get_args(Topology)
 _TLS: Final = ("tls_certificate", "tls_key", "tls_ca")
@@ -154,6 +154,6 @@ def _missing(spec: Deployment, configuration: Configuration, *, renew: bool) -> 
 def _hosts(spec: Deployment) -> list[str]:
     """What clients call it: its name, and the address that is published when it is one."""
     hosts = [spec.edge.hostname]
-    if spec.topology != "kubernetes" and spec.edge.address not in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+    if spec.topology != "kubernetes" and spec.edge.address not in EVERY_ADDRESS:
         hosts.append(spec.edge.address)
     return hosts

@@ -14,14 +14,13 @@ import aiohttp
 import pytest
 
 from stacks import names, ports
-from tests.e2e.cluster_host import kubectl, run
+from tests.e2e.cluster_host import ROLE, kubectl, run
 from tests.e2e.on_cluster import DOCUMENT, OnCluster, missing
 from tests.faults.scale import Figure
 from tests.faults.waiting import until
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(1800)]
 
-ROLE = "app.kubernetes.io/component"
 BUSY_SECONDS = 180.0  # metrics come every 15 s, the autoscaler looks every 15 s
 DEPLOYMENT = names.object_name("gateway")
 

@@ -97,6 +97,7 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     (kubernetes() | {"name": "default"}, "name", "namespace that the cluster has itself"),
     # Addresses
     (compose(edge={"address": "1.2.3"}), "edge.address", "must be an address"),
+    (compose(edge={"address": "2001:DB8:0::7"}), "edge.address", "must be in its usual form"),
     (compose(edge={"proxies": ["10.0.0.0/8", "10.0.0.1/8"]}), "edge.proxies[1]", "without host bits"),
     (compose(edge={"proxies": ["0.0.0.0/0"]}), "edge.proxies[0]", "must not be everybody"),
     (kubernetes(kubernetes={"pod_networks": ["::/0"]}), "kubernetes.pod_networks[0]", "must not be everybody"),
