@@ -20,6 +20,7 @@ TAKEN: Final = (
     "stacks/__init__.py",
     "stacks/commands/__init__.py",
     "stacks/commands/certificates.py",
+    "stacks/commands/client.py",
     "stacks/commands/failures.py",
     "stacks/commands/resting.py",
     "stacks/commands/smoke.py",

@@ -17,9 +17,10 @@ from hosts.native_facts import Authority, Smoke
 from hosts.session import Session
 from hosts.stages import Stage
 from hosts.units import Cpus
+from stacks.commands.client import Edge
 from stacks.commands.failures import Failure
 from stacks.commands.output import Output
-from stacks.commands.smoke import Edge, wait_ready
+from stacks.commands.smoke import wait_ready
 from stacks.spec import EVERY_ADDRESS
 
 _LOOPBACK: Final = "127.0.0.1"

@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from stacks.commands.client import Edge
 from stacks.commands.failures import Failure
-from stacks.commands.smoke import Edge, Step, smoke, wait_ready
+from stacks.commands.smoke import Step, smoke, wait_ready
 
 
 async def check(edge: Edge, key: str, seconds: float) -> list[Step]:

@@ -8,10 +8,10 @@ from typing import Final
 
 from stacks import watched
 from stacks.commands import cluster_standing, docker_standing, served
+from stacks.commands.client import Edge
 from stacks.commands.failures import Failure
 from stacks.commands.output import Output
 from stacks.commands.pulumi_cli import Configuration
-from stacks.commands.smoke import Edge
 from stacks.commands.stack import Previewed
 from stacks.commands.standing import Part, Watch, describe, outage
 from stacks.secrets import Secrets, useful

@@ -12,10 +12,10 @@ import msgspec
 from app.migrate import MigrationRefused, read_migrations
 from app.schema_watch import Schema
 from stacks.commands import image_labels, releases
+from stacks.commands.client import Client, Edge
 from stacks.commands.failures import Failure
 from stacks.commands.image_labels import Said
 from stacks.commands.releases import Release, SchemaUnknown, Witness
-from stacks.commands.smoke import Client, Edge
 from stacks.commands.stack import Stack
 from stacks.images.recipe import SCHEMA_LABEL
 from stacks.spec import Deployment

@@ -9,7 +9,7 @@ from typing import Final
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
 
-from stacks.commands.smoke import Edge
+from stacks.commands.client import Edge
 
 _SECONDS: Final = 10
 

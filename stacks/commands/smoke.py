@@ -9,8 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple, Self
-from urllib.parse import urlsplit
+from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
 import aiohttp
@@ -19,78 +18,19 @@ import msgspec
 from app.commands import Status
 from app.settings import Instrument
 from stacks.commands import resting
+from stacks.commands.client import SECONDS, Client, Edge
 from stacks.commands.failures import Failure
 
-_SECONDS: Final = 10
 _POLL: Final = 0.5
 # Real orders are no test.
 _HARMLESS: Final = frozenset({"sim_engine"})
 _OURS: Final = "smoke-"
 
 
-class Edge(NamedTuple):
-    """`address` and `port`: where to connect; `url`: what the certificate is for; `authority`: who must have signed it, PEM."""
-
-    url: str
-    address: str
-    port: int
-    authority: str = ""
-
-    @property
-    def base(self) -> str:
-        place = f"[{self.address}]" if ":" in self.address else self.address
-        return f"{urlsplit(self.url).scheme}://{place}:{self.port}"
-
-    @property
-    def hostname(self) -> str:
-        return urlsplit(self.url).hostname or self.address
-
-    @property
-    def host_header(self) -> str:
-        return urlsplit(self.url).netloc
-
-
 class Step(NamedTuple):
     what: str
     detail: str
     seconds: float
-
-
-class Client:
-    """Requests to the edge under its own name, whatever DNS says; TLS is verified as every client's is."""
-
-    def __init__(self, edge: Edge, key: str) -> None:
-        self._edge = edge
-        self._headers = {"X-API-Key": key, "Host": edge.host_header}
-        self._tls: dict[str, Any] = {}
-        if edge.url.startswith("https:"):
-            context = ssl.create_default_context(cadata=edge.authority or None)
-            self._tls = {"ssl": context, "server_hostname": edge.hostname}
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS))
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._session:
-            await self._session.close()
-
-    def request(self, method: str, path: str, **options: Any) -> Any:  # noqa: ANN401 - aiohttp's own
-        if self._session is None:
-            raise RuntimeError("enter the client first")
-        headers = self._headers if path.startswith("/api/") else {"Host": self._edge.host_header}
-        return self._session.request(
-            method, self._edge.base + path, headers=headers, allow_redirects=False, **self._tls, **options
-        )
-
-    async def json(self, method: str, path: str, **options: Any) -> tuple[int, Any]:  # noqa: ANN401 - any JSON value
-        async with self.request(method, path, **options) as answer:
-            text = await answer.text()
-            try:
-                return answer.status, msgspec.json.decode(text)
-            except msgspec.DecodeError:
-                return answer.status, text.strip()[:200]
 
 
 async def wait_ready(edge: Edge, seconds: float, progress: Callable[[str], None]) -> float:
@@ -251,9 +191,10 @@ def _done(path: str, status: int, body: Any, wanted: str) -> str:  # noqa: ANN40
 @contextlib.asynccontextmanager
 async def _stream(client: Client) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
     """Events of the account from now on; it is open when this yields."""
-    async with client.request("GET", "/api/stream") as answer:
+    timeout = aiohttp.ClientTimeout(sock_read=2 * SECONDS)
+    async with client.request("GET", "/api/stream", timeout=timeout) as answer:
         if answer.status != HTTPStatus.OK:
-            raise Failure(f"The smoke test failed at the stream: {answer.status}.")
+            raise Failure(f"The smoke test failed at the stream: {answer.status}, {await answer.text()}.")
         yield _events(answer.content)
 
 
@@ -267,7 +208,7 @@ async def _events(content: aiohttp.StreamReader) -> AsyncIterator[dict[str, Any]
 
 
 async def _event(events: AsyncIterator[dict[str, Any]], name: str, status: str) -> tuple[str, None]:
-    async with asyncio.timeout(_SECONDS):
+    async with asyncio.timeout(SECONDS):
         async for event in events:
             if event.get("client_order_id") == name and event.get("status") == status:
                 return status, None

@@ -16,6 +16,7 @@ from app.settings import SettingsError
 from stacks import names, policy
 from stacks.commands import docker_endpoint, docker_facts, findings, preflight, smoke
 from stacks.commands.changes import CONTAINER, Change, Progress, Steps, name_of
+from stacks.commands.client import Edge
 from stacks.commands.failures import Failure
 from stacks.commands.output import Output
 from stacks.commands.project import Project
@@ -189,7 +190,7 @@ class Stack(NamedTuple):
             spoke.set()
             watcher.join()
 
-    def edge(self, configuration: Configuration) -> smoke.Edge:
+    def edge(self, configuration: Configuration) -> Edge:
         """Where clients come in, as the stack's outputs say. Raises Failure."""
         outputs = self.pulumi.outputs(self.name)
         if not outputs.get("url") or not outputs.get("address"):
@@ -197,15 +198,15 @@ class Stack(NamedTuple):
                 f"Stack {self.name} says no address: it is not deployed. Deploy it: make up STACK={self.name}"
             )
         authority = configuration.secrets.get("tls_ca", "")
-        return smoke.Edge(str(outputs["url"]), str(outputs["address"]), int(outputs["port"]), authority)
+        return Edge(str(outputs["url"]), str(outputs["address"]), int(outputs["port"]), authority)
 
-    def wait(self, edge: smoke.Edge, seconds: float) -> None:
+    def wait(self, edge: Edge, seconds: float) -> None:
         """Until it is ready through the edge. Raises Failure."""
         with self.output.step(f"waiting for {edge.url}") as progress:
             took = asyncio.run(smoke.wait_ready(edge, seconds, progress))
             progress(f"ready after {took:.1f} s")
 
-    def smoke(self, spec: Deployment, configuration: Configuration, edge: smoke.Edge) -> list[smoke.Step]:
+    def smoke(self, spec: Deployment, configuration: Configuration, edge: Edge) -> list[smoke.Step]:
         """Raises Failure."""
         try:
             instruments = gateway_settings(spec).symbols

@@ -25,7 +25,8 @@ import yaml
 
 from stacks import names, ports
 from stacks.commands.certificates import generate
-from stacks.commands.smoke import Edge, smoke
+from stacks.commands.client import Edge
+from stacks.commands.smoke import smoke
 from stacks.document import STACKS, load
 from stacks.secrets import random_names
 from stacks.spec import Deployment, Limits

@@ -21,7 +21,7 @@ import yaml
 from cryptography import x509
 
 from stacks.commands import resting
-from stacks.commands.smoke import Client, Edge
+from stacks.commands.client import Client, Edge
 from tests.e2e import cluster_host
 from tests.e2e.cluster_host import kubectl
 from tests.e2e.on_cluster import DOCUMENT, HOSTNAME, OnCluster, missing

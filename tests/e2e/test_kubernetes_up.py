@@ -24,7 +24,8 @@ import pytest
 
 from stacks import edge, names, ports, reach
 from stacks.commands import cluster_standing, releases
-from stacks.commands.smoke import Edge, smoke
+from stacks.commands.client import Edge
+from stacks.commands.smoke import smoke
 from tests.e2e import cluster_host
 from tests.e2e.cluster_host import kubectl, nudge, process
 from tests.e2e.deployment import PREVIEW_SECONDS

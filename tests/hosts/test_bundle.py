@@ -28,7 +28,7 @@ def test_what_runs_on_a_host_is_in_it_and_no_more() -> None:
     taken = names(bundle().archive)
     for name in (
         "app/__main__.py", "app/schema/0001_core.sql", "requirements.lock", "engine/CMakeLists.txt",
-        "hosts/on_host/roll.py", "stacks/commands/smoke.py",
+        "hosts/on_host/roll.py", "stacks/commands/smoke.py", "stacks/commands/client.py",
     ):  # fmt: skip
         assert name in taken
     assert not [

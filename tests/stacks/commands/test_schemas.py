@@ -11,13 +11,13 @@ import pytest
 from app.migrate import read_migrations
 from app.schema_watch import Schema
 from stacks.commands import image_labels, releases, schemas
+from stacks.commands.client import Edge
 from stacks.commands.failures import Failure
 from stacks.commands.image_labels import Said
 from stacks.commands.output import Output
 from stacks.commands.project import Project
 from stacks.commands.pulumi_cli import Configuration, Pulumi
 from stacks.commands.releases import Release
-from stacks.commands.smoke import Edge
 from stacks.commands.stack import Stack
 from stacks.document import load
 from stacks.images.recipe import SCHEMA_LABEL

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stacks.commands import served
 from stacks.commands.certificates import generate
-from stacks.commands.smoke import Edge
+from stacks.commands.client import Edge
 from tests.faults.gateway import free_port
 
 

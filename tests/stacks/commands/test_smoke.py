@@ -9,12 +9,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
 from stacks.commands.certificates import Generated, generate
+from stacks.commands.client import Client, Edge
 from stacks.commands.failures import Failure
-from stacks.commands.smoke import Client, Edge, smoke, wait_ready
+from stacks.commands.smoke import smoke, wait_ready
 from tests.faults.gateway import environment, running
 
 
@@ -40,6 +42,23 @@ async def test_an_order_its_events_and_its_cancellation_are_seen(
         ]
         with pytest.raises(Failure, match="failed at configuration: 401"):
             await smoke(edge, "0" * 64)
+
+
+async def test_a_key_at_its_rate_limit_is_waited_for(
+    database: str, redis_url: str, engine_binary: Path, tmp_path: Path
+) -> None:
+    limits = {"VELOZ_RATE_LIMIT_KEY": "100", "VELOZ_RATE_LIMIT_WINDOW": "3"}
+    async with running(tmp_path, environment(database, redis_url, engine_binary, **limits)) as gateway:
+        async with aiohttp.ClientSession(headers={"X-API-Key": gateway.key}) as session:
+
+            async def refused() -> bool:
+                async with session.get(f"{gateway.url}/api/account") as answer:
+                    return answer.status == 429
+
+            while not any(await asyncio.gather(*(refused() for _ in range(50)))):
+                pass
+        steps = await smoke(Edge(gateway.url, "127.0.0.1", gateway.port), gateway.key)
+        assert steps[-1].detail == "CANCELLED"
 
 
 async def test_a_test_that_fails_or_is_cut_off_leaves_no_order(
@@ -144,7 +163,7 @@ async def test_what_nobody_decided_or_recorded_is_a_failure(
 
 
 async def test_an_order_without_an_answer_in_time_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stacks.commands.smoke._SECONDS", 0.5)
+    monkeypatch.setattr("stacks.commands.client.SECONDS", 0.5)
     async with _standing_in(422, REFUSED, 200, seconds=1) as edge:
         with pytest.raises(Failure, match="failed after market: TimeoutError"):
             await smoke(edge, "key")
