@@ -255,14 +255,10 @@ def pulumi(
     root: Root = projects.ROOT,
 ) -> None:
     """Run pulumi itself, with this project's backend and passphrase: pulumi --stack compose -- config set --secret …"""
-    import subprocess  # noqa: PLC0415
 
     def work(output: Output) -> dict[str, Any]:
         opened = _open(stack or "none", root, output)
-        command = [str(opened.pulumi.program), *arguments, *(["--stack", stack] if stack else [])]
-        done = subprocess.run(command, cwd=opened.project.root, env=opened.pulumi.environ, check=False)
-        if done.returncode:
-            raise Failure(f"pulumi ended with {done.returncode}.")
+        opened.pulumi.attached([*arguments, *(["--stack", stack] if stack else [])])
         return {}
 
     run(machine=False, work=work)

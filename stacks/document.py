@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +20,7 @@ SECRETS_KEY: Final = "veloz:secrets"
 STACKS: Final = Path(__file__).parent / "config"
 # Under this name Pulumi writes what it encrypted.
 _ENCRYPTED: Final = "secure"
+_BOOL: Final = "tag:yaml.org,2002:bool"
 # Where a topology's usual differs from the model's.
 _USUAL: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
@@ -93,7 +95,7 @@ def _mapping(found: object) -> Mapping[str, Any]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Of two values under one name it takes neither."""
+    """Of two values under one name it takes neither; and no word but true and false for a truth, as Pulumi does."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
         seen = set()
@@ -102,6 +104,13 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value} stands there twice", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOL]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_BOOL, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)\Z"), list("tTfF"))
 
 
 def _line(error: yaml.YAMLError) -> str:

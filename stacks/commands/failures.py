@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class Failure(Exception):
-    """What is wrong, by value, rule and remedy."""
+    """What is wrong, by value, rule and remedy. `facts`: what a machine is told beside that."""
+
+    def __init__(self, said: str = "", **facts: Any) -> None:  # noqa: ANN401 - JSON values
+        super().__init__(said)
+        self.facts = facts
 
 
 class Interrupted(Exception):

@@ -33,4 +33,5 @@ def show(findings: Sequence[Finding], output: Output) -> None:
             output.say(f"note: {one.what}: {one.remedy}", "yellow")
     if refused := [one for one in findings if one.verdict == "refused"]:
         lines = "\n".join(f"  {one.what}: wanted {one.want}, have {one.have}. {one.remedy}" for one in refused)
-        raise Failure(f"Not ready to deploy, and nothing was changed:\n{lines}")
+        documents = [one.document() for one in findings]
+        raise Failure(f"Not ready to deploy, and nothing was changed:\n{lines}", findings=documents)

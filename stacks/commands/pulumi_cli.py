@@ -82,6 +82,24 @@ class Pulumi:
         code, err = self._talk(arguments, "", line, _STOPPED)
         return Done(code, "", err)
 
+    def attached(self, arguments: Sequence[str]) -> None:
+        """On this terminal, whose interrupts reach it by themselves. Raises Failure, Interrupted."""
+        stopped = False
+
+        def wait_on(*_: object) -> None:
+            nonlocal stopped
+            stopped = True
+
+        before = signal.signal(signal.SIGINT, wait_on)
+        try:
+            done = subprocess.run([self.program, *arguments], cwd=self.project.root, env=self.environ, check=False)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        if stopped:
+            raise Interrupted("Stopped.")
+        if done.returncode:
+            raise Failure(f"pulumi ended with {done.returncode}.")
+
     def configuration(self, stack: str) -> Configuration:
         document = msgspec.json.decode(self.run(["config", "--stack", stack, "--show-secrets", "--json"]).out)
         ours = document.get(f"{self.project.name}:secrets", {}).get("objectValue")
@@ -133,15 +151,22 @@ class Pulumi:
 
 @contextlib.contextmanager
 def _forwarded(process: subprocess.Popen[str], stopped: str) -> Iterator[None]:
-    """An interrupt is pulumi's: the first makes it finish what it began, the second ends it. Raises Interrupted afterwards."""
+    """An interrupt is pulumi's: the first makes it finish what it began, the second ends it. Raises Interrupted afterwards.
+
+    A terminal that is lost interrupts too, and nobody is left to be told how it goes on.
+    """
     came = 0
 
-    def forward(*_: object) -> None:
+    def forward(number: int, _frame: object) -> None:
         nonlocal came
         came += 1
+        if number == signal.SIGHUP:
+            _unheard()
         process.send_signal(signal.SIGINT)
 
-    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    numbers = (
+        (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
+    )
     before = {number: signal.signal(number, forward) for number in numbers}
     try:
         yield
@@ -150,6 +175,14 @@ def _forwarded(process: subprocess.Popen[str], stopped: str) -> Iterator[None]:
             signal.signal(number, handler)
     if came:
         raise Interrupted(stopped)
+
+
+def _unheard() -> None:
+    """What is written to the terminal from now on goes nowhere, where it would fail and end pulumi midway."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        if stat.S_ISCHR(os.fstat(descriptor).st_mode):  # isatty says no of one that is lost
+            os.dup2(nowhere, descriptor)
 
 
 def find(environ: Mapping[str, str]) -> Path | None:

@@ -20,9 +20,12 @@ def run(machine: bool, work: Callable[[Output], dict[str, Any]]) -> None:  # noq
     try:
         document = {"ok": True, **work(output)}
     except Failure as error:
-        output.result({"ok": False, "error": str(error)})
-        sys.stderr.write(f"veloz: {error}\n")
-        raise typer.Exit(1) from None
+        raise _failed(output, error) from None
+    except BrokenPipeError:
+        raise  # nobody reads on
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise _failed(output, Failure(f"{where}{error.strerror or error}. Mend that and repeat the command.")) from None
     except (Interrupted, KeyboardInterrupt) as error:
         said = str(error) or "Stopped."
         output.result({"ok": False, "error": said})
@@ -31,3 +34,9 @@ def run(machine: bool, work: Callable[[Output], dict[str, Any]]) -> None:  # noq
     output.result(document)
     if not document["ok"]:
         raise typer.Exit(1)
+
+
+def _failed(output: Output, error: Failure) -> typer.Exit:
+    output.result({"ok": False, "error": str(error), **error.facts})
+    sys.stderr.write(f"veloz: {error}\n")
+    return typer.Exit(1)

@@ -156,6 +156,13 @@ def test_a_file_that_says_nothing_is_refused_in_words(text: str, words: str) -> 
     assert words in str(refused.value)
 
 
+@pytest.mark.parametrize("word", ["yes", "no", "on", "Off"])
+def test_only_true_and_false_are_truths_as_for_pulumi(word: str) -> None:
+    text = f"config:\n  veloz:deployment:\n    topology: compose\n    monitoring: {{grafana: {word}}}\n"
+    with pytest.raises(SpecError, match=f"monitoring.grafana = {word}: must be true or false"):
+        load(text)
+
+
 def test_a_file_that_is_not_there_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="cannot be read: No such file or directory; run `make init"):
         read_stack(tmp_path / "Pulumi.none.yaml")
