@@ -29,7 +29,7 @@ def problems(kind: Any, value: object, path: str = "") -> Iterator[Refusal]:  # 
         for number, one in enumerate(value):
             yield from problems(entry, one, f"{path}[{number}]")
     else:
-        yield from _leaf(kind, info, value, path)
+        yield from _leaf(kind, value, path)
 
 
 def _struct(info: msgspec.inspect.StructType, value: object, path: str) -> Iterator[Refusal]:
@@ -74,11 +74,11 @@ def _arguments(kind: Any) -> tuple[Any, Any]:  # noqa: ANN401
     return keys, values
 
 
-def _leaf(kind: Any, info: msgspec.inspect.Type, value: object, path: str) -> Iterator[Refusal]:  # noqa: ANN401
+def _leaf(kind: Any, value: object, path: str) -> Iterator[Refusal]:  # noqa: ANN401
     try:
         msgspec.convert(value, kind)
     except msgspec.ValidationError:
-        yield Refusal(path, value, _rule(info), "correct it, or leave it out")
+        yield Refusal(path, value, _words(kind), "correct it, or leave it out")
 
 
 def _words(kind: Any) -> str:  # noqa: ANN401
@@ -88,8 +88,9 @@ def _words(kind: Any) -> str:  # noqa: ANN401
 def _rule(info: msgspec.inspect.Type) -> str:
     """In words, for a file that has lists and absent values."""
     match info:
-        case msgspec.inspect.Metadata():
-            return _rule(info.type)
+        case msgspec.inspect.Metadata():  # a title where the pattern would say too little
+            title = (info.extra_json_schema or {}).get("title")
+            return f"must be {title}" if title else _rule(info.type)
         case msgspec.inspect.VarTupleType() | msgspec.inspect.ListType():
             return f"must be a list in which each entry {_rule(info.item_type)}"
         case msgspec.inspect.DictType() | msgspec.inspect.StructType():

@@ -32,7 +32,21 @@ Address = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]{2,45}\Z")]
 EVERY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound to
 Network = Annotated[str, Meta(pattern=r"^[0-9A-Fa-f.:]{2,45}/[0-9]{1,3}\Z")]
 Port = Annotated[int, Meta(ge=1, le=65_535)]
-Image = Annotated[str, Meta(pattern=r"^[a-z0-9][A-Za-z0-9._:/-]{0,250}(@sha256:[0-9a-f]{64})?\Z")]
+# As Docker reads references: no scheme, and no capitals but in the host and the tag.
+_HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?"
+_PATH = r"[a-z0-9]+([._-]+[a-z0-9]+)*"
+_TAG = r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
+_REFERENCE = rf"({_HOST}/)?{_PATH}(/{_PATH})*{_TAG}"
+_IMAGE = "an image as Docker writes it: [HOST[:PORT]/]name[:TAG][@sha256:DIGEST], without https://, the name in small letters"
+Image = Annotated[str, Meta(max_length=320, pattern=rf"^{_REFERENCE}\Z", title=_IMAGE)]
+Registry = Annotated[
+    str,
+    Meta(
+        max_length=200,
+        pattern=rf"^({_HOST}(/{_PATH})*)?\Z",
+        title="HOST[:PORT][/path] in small letters, without https://, without a slash at its end, without a tag",
+    ),
+]
 Sysctl = Annotated[str, Meta(pattern=r"^(net|kernel|fs)(\.[a-z0-9_]+)+\Z")]
 SysctlValue = Annotated[str, Meta(pattern=r"^[0-9]+( [0-9]+)*\Z")]
 Replicas = Annotated[int, Meta(ge=1, le=50)]
@@ -108,8 +122,8 @@ BuildArgument: TypeAlias = Literal["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "PIP
 class Images(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`veloz` empty: built from this tree, and pushed to `registry` when there is one."""
 
-    registry: Annotated[str, Meta(pattern=r"^([a-z0-9][A-Za-z0-9._:/-]{0,200})?\Z")] = ""
-    veloz: Annotated[str, Meta(pattern=r"^([a-z0-9][A-Za-z0-9._:/-]{0,250}(@sha256:[0-9a-f]{64})?)?\Z")] = ""
+    registry: Registry = ""
+    veloz: Annotated[str, Meta(max_length=320, pattern=rf"^({_REFERENCE})?\Z", title=_IMAGE)] = ""
     known_settings: Annotated[
         tuple[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}\Z")], ...],
         Meta(description="of an older images.veloz, by its label io.veloz.settings; a rollback writes it. Empty: all"),

@@ -211,6 +211,15 @@ CASES: list[tuple[dict[str, Any], str, str]] = [
     ),
     # Images
     (compose(images={"redis": "redis:latest"}), "images.redis", "latest is none"),
+    *(
+        (compose(images={"registry": name}), "images.registry", "must be HOST[:PORT][/path] in small letters")
+        for name in ("https://r.example.com/x", "r.example.com/x/", "r.example.com//x", "r.example.com/X", "r.io/x:1")
+    ),
+    *(
+        (compose(images={field: name}), f"images.{field}", "must be an image as Docker writes it")
+        for field in ("veloz", "redis")
+        for name in ("https://r.example.com/redis:7", "a:1:2", "r.io//redis:7", "r.io/Redis:7", "r.io/redis:7@sha256:1")
+    ),
     (compose(images={"redis": "registry:5000/redis"}), "images.redis", "a tag that begins with a version"),
     (compose(images={"veloz": "veloz"}), "images.veloz", "a tag that begins with a version"),
     (compose(images={"postgres": "postgres:15-alpine"}), "images.postgres", "its user is 70 instead of 999"),
