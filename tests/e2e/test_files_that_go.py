@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.alone, pytest.mark.timeout(1800)]
 def _brought_up(directory: Path, document: dict[str, Any]) -> Iterator[Deployed]:
     if why := missing():
         pytest.skip(why)
-    with Deployed(directory, document) as made:
+    with Deployed(directory, document | {"docker": {"subnet": free_subnet()}}) as made:
         made.command("up")
         yield made
 
@@ -35,7 +35,7 @@ def _with(deployed: Deployed, text: str) -> set[str]:
 
 
 def test_a_secret_that_is_taken_out_of_single_is_in_no_volume(tmp_path: Path) -> None:
-    document = {"topology": "single", "edge": {"http_port": two_ports()[0]}, "docker": {"subnet": free_subnet()}}
+    document = {"topology": "single", "edge": {"http_port": two_ports()[0]}}
     with _brought_up(tmp_path, document) as deployed:
         deployed.set_secrets(admin_password=secrets.token_urlsafe(24))
         deployed.command("up")
@@ -53,7 +53,6 @@ def test_of_compose_only_the_files_that_it_uses_are_there_and_gateways_go_one_by
     document = {
         "topology": "compose",
         "edge": {"kind": "nginx", "http_port": http_port, "https_port": https_port},
-        "docker": {"subnet": free_subnet()},
         "gateways": {"replicas": 2},
         "monitoring": {"grafana": False, "prometheus": False},
     }
