@@ -129,6 +129,9 @@ def _mounted(container: Inputs) -> Iterator[Any]:
     for mount in map(mapping, items(container.get("mounts"))):
         if mount.get("type") not in {"volume", "tmpfs"} or str(mount.get("source") or "").startswith("/"):
             yield mount.get("source") or mount.get("type")
+        # Docker makes the volume with these, as it does a Volume with such driverOpts.
+        if device := mapping(mapping(mount.get("volumeOptions")).get("driverOptions")).get("device"):
+            yield device
 
 
 def _namespaces(resource: Resource, _given: Given) -> Iterator[str]:

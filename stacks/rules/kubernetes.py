@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from stacks.rules.model import Given, Inputs, Resource, Rule, StackRule, items, known, mapping
 
@@ -15,6 +15,7 @@ VOLUME: Final = "kubernetes:core/v1:PersistentVolume"
 COMPONENT_LABEL: Final = "app.kubernetes.io/component"
 _STANDARD = "pod-security.kubernetes.io"
 _MODES = ("enforce", "audit", "warn")
+_CONTAINERS = frozenset({"containers", "initContainers"})
 
 
 def metadata(inputs: Inputs) -> Inputs:
@@ -80,16 +81,22 @@ def _default_deny(resources: Sequence[Resource]) -> Iterator[tuple[str, str]]:
     for one in resources:
         if one.type == NAMESPACE:
             used.setdefault(str(metadata(one.inputs).get("name") or one.name), one.name)
-        elif one.type.startswith("kubernetes:") and _has_pods(one.inputs):
+        elif one.type.startswith("kubernetes:") and has_containers(one.inputs):
             used.setdefault(namespace(one.inputs), one.name)
     for name, resource in used.items():
         if name not in guarded:
             yield resource, f"namespace {name} has no NetworkPolicy that denies everything both ways"
 
 
-def _has_pods(inputs: Inputs) -> Any:  # noqa: ANN401 - only asked whether there is one
-    spec = mapping(inputs.get("spec"))
-    return spec.get("containers") or mapping(mapping(spec.get("template")).get("spec")).get("containers")
+def has_containers(value: object) -> bool:
+    """Anywhere, for each kind has its pods elsewhere."""
+    if isinstance(value, Mapping):
+        # Containers that cannot be seen are containers. A schema has a mapping there, which is none.
+        return any(
+            (key in _CONTAINERS and (bool(items(inner)) or not known(inner))) or has_containers(inner)
+            for key, inner in value.items()
+        )
+    return any(map(has_containers, items(value)))
 
 
 RULES: Final = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from stacks.rules.kubernetes import has_containers
 from stacks.rules.model import Given, Inputs, Resource, Rule, image_problem, items, known, mapping
 
 # Where the pod is in each kind.
@@ -14,6 +15,7 @@ _PODS: Final[Mapping[str, tuple[str, ...]]] = {
     "kubernetes:apps/v1:StatefulSet": ("spec", "template"),
     "kubernetes:apps/v1:DaemonSet": ("spec", "template"),
     "kubernetes:apps/v1:ReplicaSet": ("spec", "template"),
+    "kubernetes:core/v1:ReplicationController": ("spec", "template"),
     "kubernetes:batch/v1:Job": ("spec", "template"),
     "kubernetes:batch/v1:CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
@@ -36,12 +38,17 @@ class Box(NamedTuple):
         return mapping(self.spec.get("securityContext"))
 
 
+def place(resource: Resource) -> tuple[str, ...]:
+    """Where the pod's spec is."""
+    return (*_PODS[resource.type], "spec")
+
+
 def pod(resource: Resource) -> Inputs:
     """The pod's spec."""
     found: Any = resource.inputs
-    for key in _PODS[resource.type]:
+    for key in place(resource):
         found = mapping(found.get(key))
-    return mapping(found.get("spec"))
+    return mapping(found)
 
 
 def boxes(resource: Resource) -> Iterator[Box]:
@@ -152,6 +159,11 @@ def _account(resource: Resource, _given: Given) -> Iterator[str]:
         yield "it has the namespace's default service account"
     if spec.get("automountServiceAccountToken") is not False:
         yield "it gets a service account's token"
+    for volume in map(mapping, items(spec.get("volumes"))):
+        sources = map(mapping, items(mapping(volume.get("projected")).get("sources")))
+        # A pod gets this one whatever automountServiceAccountToken says.
+        if any(source.get("serviceAccountToken") is not None for source in sources):
+            yield f"volume {volume.get('name')} has a service account's token"
     if spec.get("enableServiceLinks") is not False:
         yield "every service of the namespace is in its environment"
 
@@ -160,6 +172,17 @@ def _restart(resource: Resource, _given: Given) -> Iterator[str]:
     policy = pod(resource).get("restartPolicy") or "Always"
     if resource.type not in _JOBS and policy != "Always":
         yield f"its restart policy is {policy}"
+
+
+def _kind(resource: Resource, _given: Given) -> Iterator[str]:
+    if not resource.type.startswith("kubernetes:") or resource.type in PODS:
+        return
+    kind = resource.type.removeprefix("kubernetes:")
+    # What it leaves out may be anything in the object that it changes.
+    if kind.endswith("Patch"):
+        yield f"it is a {kind}, a part of an object that no rule sees whole"
+    elif has_containers(resource.inputs):
+        yield f"it has containers, and no rule knows where a {kind} has its pods"
 
 
 PODS: Final = frozenset(_PODS)
@@ -185,4 +208,6 @@ RULES: Final = (
     Rule("k8s-account", "Pods have their own service account and no token",
          "serviceAccountName of their own, automountServiceAccountToken false, enableServiceLinks false.", PODS, _account),
     Rule("k8s-restart", "Pods come back after a crash", "restartPolicy: Always.", PODS, _restart),
+    Rule("k8s-kind", "Pods are in kinds that the rules know, and nothing is a patch",
+         "Declare the whole object, pods as a Deployment, StatefulSet, DaemonSet, Job or CronJob.", None, _kind),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Rules for secrets: none in an environment, none in plain sight of the state."""
+"""Rules for secrets: none in an environment or on a command line, none in plain sight of the state."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Final, NamedTuple
 from app.settings import VARIABLES
 from stacks.environment import SECRETS_DIR
 from stacks.rules.model import CONTAINER, Given, Resource, Rule, is_secret, items, known, mapping
-from stacks.rules.pods import PODS, boxes, pod
+from stacks.rules.pods import PODS, boxes, place, pod
 
 SECRET_OBJECT: Final = "kubernetes:core/v1:Secret"  # noqa: S105
+CONFIG_MAP: Final = "kubernetes:core/v1:ConfigMap"
 # What the source document keeps in veloz-secrets though it is none.
 NOT_SECRET: Final = frozenset({"execution-mode"})
 _LEAST = 8  # a shorter value is found in any text
@@ -23,6 +24,16 @@ _NAME = re.compile(
 _PLACE = re.compile(rf"see {SECRETS_DIR}/\w+|\$__file\{{{SECRETS_DIR}/\w+\}}")
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _PASSWORD_IN_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s:@]+@")
+_EACH = "*"
+# Where Docker and a cluster show a value to whoever may look at an object, and a host to whoever may list its processes.
+_SHOWN_DOCKER = (("command",), ("entrypoints",), ("healthcheck", "tests"), ("labels",))
+_SHOWN_MAP = (("data",), ("binaryData",))
+_SHOWN_BOX = (
+    ("command",),
+    ("args",),
+    *((probe, "exec", "command") for probe in ("livenessProbe", "readinessProbe", "startupProbe")),
+    *(("lifecycle", moment, "exec", "command") for moment in ("postStart", "preStop")),
+)
 _OURS = frozenset(variable.name for variable in VARIABLES if variable.secret)
 
 
@@ -77,6 +88,36 @@ def _environment(resource: Resource, given: Given) -> Iterator[str]:
             yield f"{entry.name} of its environment {problem}"
 
 
+def _shown(resource: Resource) -> Iterator[tuple[str, ...]]:
+    if resource.type == CONTAINER:
+        yield from _SHOWN_DOCKER
+    elif resource.type == CONFIG_MAP:
+        yield from _SHOWN_MAP
+    else:
+        for boxes_of in ("containers", "initContainers"):
+            for way in _SHOWN_BOX:
+                yield (*place(resource), boxes_of, _EACH, *way)
+
+
+def _marked(value: object, way: tuple[str, ...], path: str = "") -> Iterator[str]:
+    """Path of every secret at the end of `way`, or on it: that one hides what comes after."""
+    if is_secret(value):
+        yield path
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            if not way or key == way[0]:
+                yield from _marked(inner, way[1:], f"{path}.{key}" if path else str(key))
+    elif not way or way[0] == _EACH:
+        for index, inner in enumerate(items(value)):
+            yield from _marked(inner, way[1:], f"{path}[{index}]")
+
+
+def _command(resource: Resource, _given: Given) -> Iterator[str]:
+    # One that hides several places is found on the way to each.
+    for path in dict.fromkeys(path for way in _shown(resource) for path in _marked(resource.inputs, way)):
+        yield f"{path} is a secret, or has one in it"
+
+
 def _leaves(value: object, path: str = "") -> Iterator[tuple[str, str]]:
     """(path, text) of every text that is not encrypted in the state."""
     if is_secret(value):
@@ -122,6 +163,9 @@ def _secret_object(resource: Resource, given: Given) -> Iterator[str]:
 RULES: Final = (
     Rule("secret-environment", "No secret is in an environment", "Give the path of a file: NAME_FILE=/run/veloz/…",
          frozenset({CONTAINER}) | PODS, _environment),
+    Rule("secret-command", "No secret is on a command line, in a label or in a ConfigMap",
+         "Put it into a file, from a Secret or by an upload, and give the file's path.",
+         frozenset({CONTAINER, CONFIG_MAP}) | PODS, _command),
     Rule("secret-state", "No secret is in the state in plain text", "Make it an Output.secret where it enters.",
          None, _state),
     Rule("secret-object", "What a Secret holds is encrypted in the state", "Make it an Output.secret where it enters.",

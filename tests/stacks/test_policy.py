@@ -31,7 +31,10 @@ def resources(changed: dict[str, Any] | None = None) -> list[Resource]:
     """Those of the file, one of them changed."""
     documents = copy.deepcopy(DATA["resources"])
     if changed:
-        _change(documents[changed["in"]]["inputs"], changed["at"], changed["to"])
+        one = documents[changed["in"]]
+        one["type"] = changed.get("type", one["type"])
+        if "at" in changed:
+            _change(one["inputs"], changed["at"], changed["to"])
     return [Resource(one["type"], name, one["inputs"]) for name, one in documents.items()]
 
 
