@@ -159,9 +159,11 @@ def _forwarded(process: subprocess.Popen[str], stopped: str) -> Iterator[None]:
 
     def forward(number: int, _frame: object) -> None:
         nonlocal came
-        came += 1
         if number == signal.SIGHUP:
             _unheard()
+            if came:  # kernel, shell and make each tell of one lost terminal
+                return
+        came += 1
         process.send_signal(signal.SIGINT)
 
     numbers = (

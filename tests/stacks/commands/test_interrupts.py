@@ -16,9 +16,17 @@ from tests.stacks.commands.conftest import REPOSITORY
 
 # In pulumi's place: an interrupt takes it a while to follow, and it goes on to say how far it is.
 SLOW = """#!/bin/sh
-trap 'echo interrupted >>{log}; sleep 1; echo "{{}}"; echo "{{}}"; sleep 0.3; echo ended in order >>{log}; exit 1' INT
+stopping() {{
+    trap 'echo killed >>{log}; exit 2' INT
+    echo interrupted >>{log}
+    for _ in 1 2 3 4 5; do sleep 0.2; echo '{{}}'; done
+    echo ended in order >>{log}
+    exit 1
+}}
+trap 'ended=1' INT
 echo begun >>{log}
-while :; do sleep 0.05; echo '{{}}'; done
+while [ -z "$ended" ]; do sleep 0.05; echo '{{}}'; done
+stopping
 """
 STREAMING = """
 import sys
@@ -69,6 +77,8 @@ def _stopped(command: list[str], place: Path, number: signal.Signals, **environ:
         os.killpg(process.pid, number)
         if number == signal.SIGHUP:
             os.close(ours)
+            _await(log, "interrupted")
+            os.killpg(process.pid, number)  # the shell tells of it too
         code = process.wait(timeout=20)
     if number != signal.SIGHUP:
         os.close(ours)
